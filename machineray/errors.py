@@ -6,7 +6,8 @@
     ├── NotFoundError       no such run, stage, picture or bucket        3
     ├── InputError          a picture, catalog or snapshot is bad        1 (65 in a pod)
     ├── StorageError        a folder or bucket refuses or breaks         1
-    └── StageError          the stage ended without all of its output    1
+    ├── StageError          the stage ended without all of its output    1
+    └── Interrupted         Ctrl-C                                       130
 
 Foreign exceptions become one of these where they enter (storage.py, imaging.py); everything else
 is a defect of ours and shows its traceback. Every message says what, where, why and the way out.
@@ -54,3 +55,10 @@ class StorageError(MachineRayError):
 
 class StageError(MachineRayError):
     """A stage ended, and some of its output is missing or was refused."""
+
+
+class Interrupted(MachineRayError):
+    """The user pressed Ctrl-C."""
+
+    exit_code = 130
+    pod_exit_code = 130

@@ -1,0 +1,253 @@
+"""The `mray` command: puts the parts together, prints, and turns errors into exit codes.
+
+    mray run pipeline ./my-paintings       all stages on this machine
+    mray run unframe --run klee            one stage
+    mray ls, status, get, doctor           what is there, how far it is, fetch it, what works here
+
+Nothing heavy is imported before the command that needs it runs.
+"""
+
+import functools
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from machineray import __version__
+from machineray.errors import Interrupted, MachineRayError, NotFoundError
+from machineray.stages import STAGES, stage_named
+
+
+class Format(StrEnum):
+    """How a command answers."""
+
+    text = "text"
+    json = "json"
+
+
+Root = Annotated[
+    str, typer.Option(envvar="MRAY_ROOT", help="A folder or s3://bucket/prefix.", show_default=True)
+]
+As = Annotated[Format, typer.Option("--output", "-o", help="For people, or for programs.")]
+
+
+class JobGroup(TyperGroup):
+    """`mray run`: one command a job, imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The pipeline and the stages, in their order."""
+        return ["pipeline", *(stage.name for stage in STAGES)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command made of the job's own signature; None when there is no such job."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        from jobs import command
+
+        function = getattr(importlib.import_module(f"jobs.{cmd_name}"), cmd_name)
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(cmd_name)(_shown(command(function)))
+        return typer.main.get_command(single)
+
+
+def _shown(run_job: Callable[..., Any]) -> Callable[..., None]:
+    """The job as a command: drains its events to the terminal."""
+
+    @functools.wraps(run_job)
+    def start(**options: Any) -> None:
+        from jobs import raise_on_sigterm
+        from machineray.log import show
+
+        raise_on_sigterm()
+        try:
+            show(run_job(**options))
+        except KeyboardInterrupt as error:  # typer would say "Aborted!" and exit with 1
+            raise Interrupted("interrupted; the same command goes on from here") from error
+
+    return start
+
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+run_app = typer.Typer(cls=JobGroup, no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(run_app, name="run", help="Run the pipeline or one stage on this machine.")
+
+
+@run_app.callback()
+def _run() -> None:
+    """Run the pipeline or one stage on this machine, over a folder or a bucket."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mray {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="MRAY_DEBUG", help="Show tracebacks of errors.")
+    ] = False,
+) -> None:
+    """From public-domain abstract paintings to new, print-sized abstract art."""
+    if debug:
+        os.environ["MRAY_DEBUG"] = "1"
+
+
+@app.command("ls")
+def list_objects(
+    what: Annotated[str, typer.Argument(metavar="[RUN[/STAGE]]")] = "",
+    root: Root = "mray-data",
+    output: As = Format.text,
+) -> None:
+    """List the runs, the stages of a run, or the objects of a stage."""
+    from machineray.runs import checked_run, run_names
+    from machineray.storage import open_store
+
+    store = open_store(root)
+    if not what:
+        names = run_names(store)
+        if output is Format.text and not names:
+            typer.echo(f"no runs in {store.url} yet; begin one: mray run pipeline FOLDER", err=True)
+        _answer(output, names, names)
+        return
+    run, _, stage = what.partition("/")
+    checked_run(run)
+    prefix = f"runs/{run}/{stage_named(stage).name}/" if stage else f"runs/{run}/"
+    rows = [(stored.key.removeprefix(prefix), stored.size_bytes) for stored in store.list(prefix)]
+    if not rows:
+        raise NotFoundError(f"{what}: nothing there; `mray ls` lists the runs")
+    lines = [f"{size:>12,}  {key}" for key, size in rows]
+    _answer(output, lines, [{"key": key, "size_bytes": size} for key, size in rows])
+
+
+@app.command()
+def status(
+    run: Annotated[str, typer.Argument()] = "",
+    root: Root = "mray-data",
+    output: As = Format.text,
+) -> None:
+    """Show how far the stages of a run (or of all runs) are, from the markers alone."""
+    from machineray.runs import run_names
+    from machineray.storage import open_store
+
+    store = open_store(root)
+    names = [run] if run else run_names(store)
+    rows = [row for name in names for row in _stage_rows(store, name)]
+    if run and all(row["state"] == "not planned" for row in rows):
+        raise NotFoundError(f"{run}: no such run in {store.url}; `mray ls` lists them")
+    lines = [f"{'run':<20} {'stage':<9} {'state':<12} {'done':>11} {'refused':>8}"]
+    lines += [
+        f"{row['run']:<20} {row['stage']:<9} {row['state']:<12} "
+        f"{row['done']:>5}/{row['indexes']:<5} {row['refused']:>8}"
+        for row in rows
+    ]
+    _answer(output, lines, rows)
+
+
+def _stage_rows(store: Any, run: str) -> Iterator[dict[str, Any]]:
+    from machineray.runs import StageRun
+
+    for stage in STAGES:
+        progress = StageRun(store, run, stage.name).progress()
+        yield {
+            "run": run,
+            "stage": stage.name,
+            "state": progress.state,
+            "done": len(progress.done),
+            "indexes": progress.indexes,
+            "refused": len(progress.refused),
+            "reasons": [f"{reason}" for _, reason in progress.refused],
+        }
+
+
+@app.command()
+def get(
+    what: Annotated[str, typer.Argument(metavar="RUN[/STAGE]")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    root: Root = "mray-data",
+) -> None:
+    """Copy what a run or one of its stages made to a folder; files that are there already stay."""
+    from machineray.log import show
+
+    show(_copied(what, folder, root))
+    typer.echo(str(folder))
+
+
+def _copied(what: str, folder: Path, root: str) -> Iterator[Any]:
+    from machineray.log import Progress
+    from machineray.runs import checked_run
+    from machineray.storage import FolderStore, open_store
+
+    store, target = open_store(root), FolderStore(folder)
+    run, _, stage = what.partition("/")
+    prefix = f"runs/{checked_run(run)}/" + (f"{stage_named(stage).name}/" if stage else "")
+    found = list(store.list(prefix))
+    if not found:
+        raise NotFoundError(f"{what}: nothing there; `mray ls` lists the runs")
+    yield Progress("get", 0, len(found), "files")
+    for number, stored in enumerate(found, 1):
+        name = stored.key.removeprefix(prefix)
+        if target.size(name) != stored.size_bytes:
+            target.write(name, store.read(stored.key))
+        yield Progress("get", number, len(found), "files", name)
+
+
+@app.command()
+def doctor(root: Root = "mray-data", output: As = Format.text) -> None:
+    """Check what works on this machine, with the way out for what does not."""
+    from machineray.doctor import checks
+
+    rows = list(checks(root))
+    lines = [f"{'ok  ' if row.is_fine else 'FIX '} {row.name:<14} {row.text}" for row in rows]
+    _answer(output, lines, [{"name": r.name, "ok": r.is_fine, "text": r.text} for r in rows])
+    if not all(row.is_fine for row in rows):
+        raise typer.Exit(1)
+
+
+def _answer(output: Format, lines: list[str], value: Any) -> None:
+    if output is Format.json:
+        typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+    else:
+        for line in lines:
+            typer.echo(line)
+
+
+def main() -> None:
+    """Run the command line; errors are one line each, and an exit code of DESIGN."""
+    try:
+        app()
+    except MachineRayError as error:
+        _fail(str(error), error.exit_code, error)
+    except MemoryError as error:
+        _fail("out of memory; lower --workers or --resolution", 1, error)
+    except BaseException as error:
+        from jobs import SIGTERM_EXIT, Terminated
+
+        if not isinstance(error, Terminated):
+            raise
+        _fail("terminated; the same command goes on", SIGTERM_EXIT, error)
+
+
+def _fail(message: str, exit_code: int, error: BaseException) -> None:
+    if os.environ.get("MRAY_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    sys.stderr.write(f"mray: {message}\n")
+    sys.exit(exit_code)

@@ -1,0 +1,69 @@
+"""Paintings -> training squares and their variants: the augmentation of the 2020 recipe.
+
+Every number that chance decides is a function of (painting's id, variant), never of the order in
+which paintings are met or of how many workers there are.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+VARIANTS = 6
+
+
+def square(image: Image.Image, resolution: int) -> NDArray[np.uint8]:
+    """Squash a picture to (resolution, resolution, 3), bilinear with antialiasing.
+
+    The aspect ratio is not kept in the pixels: the catalog has it, and `finish` gives artworks
+    ratios drawn from it.
+    """
+    size = (resolution, resolution)
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=None), np.uint8)
+
+
+def variants(pixels: NDArray[np.uint8], painting: str, count: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield `count` variants of a square (R, R, 3), each a function of (painting, its number).
+
+    A turn by 0 to 3 right angles, a perspective warp of 0 to 5 % of the side with replicated
+    edges, hue and saturation moved by up to ±20 (OpenCV's units: of 180 and of 255).
+    """
+    for number in range(1, count + 1):
+        changed = _recipe()(seed(painting, number), pixels)
+        yield np.ascontiguousarray(changed)
+
+
+def seed(painting: str, number: int) -> int:
+    """A 32-bit seed out of a painting's id and a variant's number."""
+    digest = hashlib.sha256(f"{painting}/{number}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+@cache
+def _recipe() -> Any:
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would ask the internet
+    import albumentations
+    import cv2
+
+    cv2.setNumThreads(1)  # the job has threads of its own, a picture each
+
+    def apply(random_seed: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        recipe = albumentations.Compose(
+            [
+                albumentations.RandomRotate90(p=1.0),
+                albumentations.Perspective(
+                    scale=(0.0, 0.05), border_mode=cv2.BORDER_REPLICATE, fit_output=False, p=1.0
+                ),
+                albumentations.HueSaturationValue(20, 20, 0, p=1.0),
+            ],
+            seed=random_seed,
+        )
+        changed: NDArray[np.uint8] = recipe(image=pixels)["image"]
+        return changed
+
+    return apply

@@ -1,0 +1,303 @@
+"""The layout of a root: the only file that knows which key means what.
+
+    runs/<run>/run.json                       what the run is: written by its first stage
+    runs/<run>/<stage>/plan.json              written once: arguments, input, items of each index
+    runs/<run>/<stage>/<outputs>              key = f(input key or seed), never a clock
+    runs/<run>/<stage>/_done/<index>.json     written last: outputs, records, seconds
+    runs/<run>/<stage>/_failed/<index>.json   which items were refused, and why
+    runs/<run>/<stage>/_done/all.json         every index is done, and what merges them is written
+
+Only a marker means done. Nothing else keeps state: no database, no lock.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from machineray.errors import InputError, NotFoundError, StorageError, UsageError
+from machineray.storage import Store
+
+ALL = "all"
+# A run's name becomes part of the name of a Job (63 characters with stage, hash and index).
+_RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One object that a stage wrote: key relative to the stage, and its proof."""
+
+    key: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a stage is to do: its arguments, its input, and the items of each index."""
+
+    stage: str
+    arguments: Mapping[str, Any]
+    input: Mapping[str, Any]
+    indexes: Sequence[Sequence[Any]]
+
+    @property
+    def items(self) -> int:
+        """Items of all indexes together."""
+        return sum(len(items) for items in self.indexes)
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Proof that an index is done; `records` are its rows of the stage's catalog."""
+
+    outputs: Sequence[Output]
+    records: Sequence[Row] = ()
+    refused: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Markers against plan: how far a stage is."""
+
+    stage: str
+    indexes: int
+    done: tuple[int, ...]
+    refused: tuple[tuple[str, str], ...]
+    is_complete: bool
+
+    @property
+    def state(self) -> str:
+        """One of: not planned, planned, under way, unmerged, complete."""
+        if not self.indexes:
+            return "not planned"
+        if self.is_complete:
+            return "complete"
+        if len(self.done) == self.indexes:
+            return "unmerged"
+        return "under way" if self.done else "planned"
+
+
+def checked_run(name: str) -> str:
+    """The run's name itself; UsageError with the rule when it is none."""
+    if not _RUN_NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r}: not a name for a run; use 1 to 32 of a-z, 0-9 and '-', "
+            "with a letter or digit at both ends"
+        )
+    return name
+
+
+def run_name_for(text: str) -> str:
+    """A run's name made of any text, such as a folder's name: 'My Paintings' -> 'my-paintings'."""
+    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:32].strip("-")
+    return slug or "run"
+
+
+def sha256_of(data: bytes) -> str:
+    """Hexadecimal SHA-256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON of a value, indented, keys in their order, always the same bytes."""
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def json_lines(rows: Iterable[Row]) -> bytes:
+    """JSON Lines: one row a line."""
+    return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+
+
+def parsed_lines(data: bytes, name: str) -> list[Row]:
+    """The rows of JSON Lines; InputError names the line."""
+    rows = []
+    for number, line in enumerate(data.splitlines(), 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise InputError(f"{name}, line {number}: not JSON: {error}") from error
+    return rows
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """One stage of one run in a store."""
+
+    store: Store
+    run: str
+    stage: str
+    prefix: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prefix", f"runs/{checked_run(self.run)}/{self.stage}/")
+
+    @property
+    def name(self) -> str:
+        """As the user writes it: run/stage."""
+        return f"{self.run}/{self.stage}"
+
+    def sibling(self, stage: str) -> "StageRun":
+        """Another stage of the same run."""
+        return StageRun(self.store, self.run, stage)
+
+    def key(self, name: str) -> str:
+        """The root-relative key of one of the stage's objects."""
+        return self.prefix + name
+
+    def read(self, name: str) -> bytes:
+        """One of the stage's objects."""
+        return self.store.read(self.key(name))
+
+    def write(self, name: str, data: bytes | Path) -> Output:
+        """Write one of the stage's objects and return its proof."""
+        if isinstance(data, Path):
+            with data.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size_bytes = data.stat().st_size
+        else:
+            digest, size_bytes = sha256_of(data), len(data)
+        self.store.write(self.key(name), data)
+        return Output(name, digest, size_bytes)
+
+    # -- the plan
+
+    def plan(self) -> Plan | None:
+        """The plan, None when there is none yet."""
+        value = self._json("plan.json")
+        return None if value is None else Plan(**value)
+
+    def settle_plan(self, wanted: Plan) -> Plan:
+        """Write the plan, or hold it against the one that is there.
+
+        UsageError tells what differs: a run's stage is planned once, with one set of arguments.
+        """
+        data = json_bytes(asdict(wanted))
+        existing = self.plan()
+        if existing is None:
+            self.store.create(self.key("plan.json"), data)
+            existing = self.plan()  # what counts is what is there: somebody may have been first
+        if existing is None:
+            raise StorageError(f"{self.name}: the plan was written and cannot be read back")
+        different = list(_differences(existing, Plan(**json.loads(data))))
+        if different:
+            raise UsageError(
+                f"{self.name} was begun otherwise: {'; '.join(different)}; "
+                "give the same again, or begin a new run with --run NAME"
+            )
+        return existing
+
+    # -- the markers
+
+    def done(self, index: int | str) -> Marker | None:
+        """The marker of an index (or ALL), None while it is not done."""
+        value = self._json(f"_done/{index}.json")
+        if value is None:
+            return None
+        outputs = tuple(Output(**output) for output in value.pop("outputs"))
+        return Marker(outputs=outputs, **value)
+
+    def mark_done(self, index: int | str, marker: Marker) -> None:
+        """Say that an index is done: call it after everything else is written."""
+        self.store.write(self.key(f"_done/{index}.json"), json_bytes(asdict(marker)))
+
+    def mark_failed(self, index: int, refused: Sequence[tuple[str, str]]) -> None:
+        """Keep the reasons of the refused items of an index."""
+        rows = [{"item": item, "reason": reason} for item, reason in refused]
+        self.store.write(self.key(f"_failed/{index}.json"), json_bytes({"refused": rows}))
+
+    def done_indexes(self) -> tuple[int, ...]:
+        """The indexes that bear a marker, ascending."""
+        stems = (Path(stored.key).stem for stored in self.store.list(self.key("_done/")))
+        return tuple(sorted(int(stem) for stem in stems if stem.isdigit()))
+
+    def refusals(self) -> Iterator[tuple[str, str]]:
+        """Item and reason of everything refused so far, in the order of the indexes."""
+        keys = [stored.key for stored in self.store.list(self.key("_failed/"))]
+        for key in sorted(keys, key=lambda key: int(Path(key).stem)):
+            for row in json.loads(self.store.read(key))["refused"]:
+                yield row["item"], row["reason"]
+
+    def progress(self) -> Progress:
+        """Hold the markers against the plan."""
+        plan = self.plan()
+        return Progress(
+            stage=self.stage,
+            indexes=len(plan.indexes) if plan else 0,
+            done=self.done_indexes(),
+            refused=tuple(self.refusals()),
+            is_complete=self.is_complete(),
+        )
+
+    def is_complete(self) -> bool:
+        """Every index is done and merged."""
+        return self.store.size(self.key(f"_done/{ALL}.json")) is not None
+
+    # -- what the next stage reads
+
+    def catalog(self) -> list[Row]:
+        """The stage's catalog; NotFoundError says how to make it."""
+        self.require_complete()
+        name = self.key("catalog.jsonl")
+        return parsed_lines(self.store.read(name), name)
+
+    def digest(self) -> str:
+        """SHA-256 over the proofs of what the complete stage merged: its identity as an input."""
+        marker = self.require_complete()
+        return sha256_of(json_bytes([asdict(output) for output in marker.outputs]))
+
+    def require_complete(self) -> Marker:
+        """The marker of the whole stage; NotFoundError says what is missing."""
+        marker = self.done(ALL)
+        if marker is None:
+            raise NotFoundError(
+                f"{self.name} is not complete ({self.progress().state}); "
+                f"first: mray run {self.stage} --run {self.run}"
+            )
+        return marker
+
+    def _json(self, name: str) -> Any:
+        try:
+            data = self.read(name)
+        except NotFoundError:
+            return None
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            raise InputError(
+                f"{self.key(name)}: damaged ({error}); remove it and run the stage again"
+            ) from error
+
+
+def settle_run(store: Store, run: str, value: Mapping[str, Any]) -> None:
+    """Write run.json once: what the run is and what made it."""
+    store.create(f"runs/{checked_run(run)}/run.json", json_bytes(value))
+
+
+def run_names(store: Store) -> list[str]:
+    """The runs of a root, by name."""
+    # A folder's names would be cheaper; a bucket has only keys. One pass serves both.
+    names = (stored.key.split("/")[1] for stored in store.list("runs/"))
+    return sorted(set(names))
+
+
+def _differences(old: Plan, new: Plan) -> Iterator[str]:
+    """Sentences on how two plans differ; none when they are equal."""
+    for what, before, after in (
+        ("", old.arguments, new.arguments),
+        ("input ", old.input, new.input),
+    ):
+        for name in sorted({*before, *after}):
+            if before.get(name) != after.get(name):
+                yield f"{what}{name} was {before.get(name)!r}, now {after.get(name)!r}"
+    if old.input == new.input and list(map(list, old.indexes)) != list(map(list, new.indexes)):
+        before_items = {json.dumps(item) for items in old.indexes for item in items}
+        after_items = {json.dumps(item) for items in new.indexes for item in items}
+        added, gone = len(after_items - before_items), len(before_items - after_items)
+        yield f"its items differ ({added} new, {gone} gone, {len(new.indexes)} indexes)"

@@ -1,0 +1,423 @@
+"""Objects under relative keys, in a folder or in an S3 bucket, behind one small interface.
+
+    store = open_store("s3://bucket/prefix")    # or a folder
+    store.write("runs/klee/run.json", b"...")   # nobody can observe a partly written object
+
+A key is a relative POSIX path; no key may be a prefix folder of another. Listing is in the order of
+UTF-8 bytes on both. Failures that pass by themselves are retried; what remains is one of errors.py.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from machineray.errors import (
+    ConfigurationError,
+    MachineRayError,
+    NotFoundError,
+    StorageError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+TEMPORARY = ".mray-tmp"
+_DAY_SECONDS = 86_400
+_READ_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One object: its key below the store's root, and its size."""
+
+    key: str
+    size_bytes: int
+
+
+class Store(Protocol):
+    """Whole objects in, whole objects out."""
+
+    url: str
+
+    def read(self, key: str) -> bytes:
+        """Return all of an object; NotFoundError when there is none."""
+
+    def download(self, key: str, path: Path) -> None:
+        """Write an object to a local file in pieces: its size does not matter."""
+
+    def write(self, key: str, data: bytes | Path) -> None:
+        """Put an object, from memory or a local file; an older one is replaced at once."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Put an object only where none is; False when there was one.
+
+        Some S3 servers ignore the condition: callers must be right without it.
+        """
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        """Every object whose key starts with the prefix, in the order of keys."""
+
+    def size(self, key: str) -> int | None:
+        """Bytes of an object, None when there is none."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; it may be gone already."""
+
+
+def open_store(url: str | Path) -> Store:
+    """The store at a folder's path or at s3://bucket/prefix; nothing is created or asked yet."""
+    text = str(url)
+    if text.startswith("s3://"):
+        bucket, _, prefix = text.removeprefix("s3://").partition("/")
+        if not bucket:
+            raise UsageError(f"{text}: names no bucket; write s3://bucket or s3://bucket/prefix")
+        return S3Store(bucket, prefix.strip("/"))
+    if "://" in text:
+        raise UsageError(f"{text}: neither a folder nor s3://bucket/prefix")
+    return FolderStore(Path(text).expanduser())
+
+
+def checked_key(key: str) -> str:
+    """The key itself; UsageError when it could leave the root or means two things."""
+    parts = key.split("/")
+    if any(part in ("", ".", "..") for part in parts) or "\\" in key or "\0" in key:
+        raise UsageError(f"{key!r}: not a key; write a relative path without '.' and '..'")
+    return key
+
+
+class FolderStore:
+    """A store in a folder: temporary file, fsync, rename."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.url = str(self.root)
+
+    def path(self, key: str) -> Path:
+        """Where the object lies."""
+        return self.root / checked_key(key)
+
+    def read(self, key: str) -> bytes:
+        """See Store."""
+        with _os_errors(self.path(key)):
+            return self.path(key).read_bytes()
+
+    def download(self, key: str, path: Path) -> None:
+        """See Store."""
+        with _os_errors(self.path(key)):
+            shutil.copyfile(self.path(key), path)
+
+    def write(self, key: str, data: bytes | Path) -> None:
+        """See Store."""
+        target = self.path(key)
+        with _os_errors(target), self._temporary(data) as temporary:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(target)
+            _sync_folder(target.parent)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """See Store."""
+        target = self.path(key)
+        with _os_errors(target), self._temporary(data) as temporary:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
+            except OSError:  # no hard links here (exFAT, some network folders): as good as it gets
+                if target.exists():
+                    return False
+                temporary.replace(target)
+            _sync_folder(target.parent)
+        return True
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        """See Store."""
+        folder, _, _ = prefix.rpartition("/")
+        if folder:
+            checked_key(folder)
+        with _os_errors(self.root):
+            yield from self._walk(folder, prefix)
+
+    def _walk(self, folder: str, prefix: str) -> Iterator[Stored]:
+        try:
+            with os.scandir(self.root / folder) as entries:
+                found = [(entry, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        # A folder sorts as its name with the slash: the order S3 gives to the keys in it.
+        found.sort(key=lambda pair: (pair[0].name + "/" * pair[1]).encode())
+        for entry, is_folder in found:
+            key = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.name == TEMPORARY:
+                continue
+            if is_folder:
+                if key.startswith(prefix) or prefix.startswith(key + "/"):
+                    yield from self._walk(key, prefix)
+            elif key.startswith(prefix):
+                with contextlib.suppress(FileNotFoundError):  # gone since, or a broken link
+                    if entry.is_file():
+                        yield Stored(key, entry.stat().st_size)
+
+    def size(self, key: str) -> int | None:
+        """See Store."""
+        with _os_errors(self.path(key)):
+            try:
+                return self.path(key).stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def delete(self, key: str) -> None:
+        """See Store."""
+        with _os_errors(self.path(key)):
+            self.path(key).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _temporary(self, data: bytes | Path) -> Iterator[Path]:
+        """A synced file beside the objects that is gone afterwards, whatever happens."""
+        temporary = self._temporary_folder / f"{os.getpid()}-{secrets.token_hex(8)}"
+        try:
+            if isinstance(data, Path):
+                shutil.copyfile(data, temporary)
+                descriptor = os.open(temporary, os.O_RDWR)
+            else:
+                descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+            with os.fdopen(descriptor, "r+b") as file:
+                if not isinstance(data, Path):
+                    file.write(data)
+                    file.flush()
+                os.fsync(descriptor)
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @cached_property
+    def _temporary_folder(self) -> Path:
+        folder = self.root / TEMPORARY
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.iterdir():  # by processes that were killed
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > _DAY_SECONDS:
+                    left.unlink()
+        return folder
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # not every file system can
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+_OS_REASONS = {
+    errno.ENOSPC: "the disk is full: make room and run the same command again",
+    errno.EDQUOT: "your disk quota is used up: make room and run the same command again",
+    errno.EROFS: "the folder is read-only: choose another --root",
+    errno.EACCES: "no permission: choose another --root or change the folder's rights",
+    errno.EPERM: "not permitted: choose another --root or change the folder's rights",
+    errno.ENOTDIR: "a file is in the way of a folder: move it or choose another --root",
+    errno.EISDIR: "a folder is in the way of a file: move it or choose another --root",
+    errno.ENAMETOOLONG: "the name is too long: use shorter names",
+    errno.EIO: "the disk reports an error: check it before you go on",
+}
+
+
+@contextlib.contextmanager
+def _os_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{error.filename or path}: no such file or folder") from error
+    except OSError as error:
+        reason = _OS_REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise StorageError(f"{error.filename or path}: {reason}") from error
+
+
+class S3Store:
+    """A store in an S3 bucket. Address and credentials come by the AWS_* variables or files."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self.bucket = bucket
+        self.prefix = f"{prefix}/" if prefix else ""
+        self.url = f"s3://{bucket}/{prefix}".rstrip("/")
+
+    @cached_property
+    def client(self) -> "S3Client":
+        """One client a process: it is thread-safe, a session is not."""
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 6},
+            connect_timeout=10,
+            read_timeout=60,
+            max_pool_connections=32,
+            # R2, B2, GCS and older MinIO refuse boto3's new defaults; our markers hold a sha256.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        try:
+            region = None if boto3.session.Session().region_name else "us-east-1"
+            return boto3.client("s3", config=config, region_name=region)
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigurationError(
+                f"{self.url}: {error}; check the AWS_* variables and ~/.aws/config"
+            ) from error
+
+    def _address(self, key: str) -> Any:
+        return {"Bucket": self.bucket, "Key": self.prefix + checked_key(key)}
+
+    def _try(self, key: str, action: Callable[[], Any]) -> Any:
+        """Call S3; its errors become ours, with the way out."""
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return action()
+        except ClientError as error:
+            raise self._translated(key, error) from error
+        except (BotoCoreError, Boto3Error) as error:
+            raise self._unreachable(key, error) from error
+
+    def _translated(self, key: str, error: Any) -> MachineRayError:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        where = f"{self.url}/{key}"
+        if code == "NoSuchBucket":
+            return NotFoundError(f"s3://{self.bucket}: no such bucket; create it, or check --root")
+        if code in ("NoSuchKey", "NotFound", "404"):
+            return NotFoundError(f"{where}: no such object")
+        if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"):
+            return ConfigurationError(f"{where}: the credentials are wrong or expired ({code})")
+        if status in (401, 403):
+            return StorageError(f"{where}: no permission ({code}); ask for read and write rights")
+        if status in (429, 500, 502, 503, 504):
+            return StorageError(
+                f"{where}: the server still answers {status} {code} after several tries; "
+                "earlier results are safe, run the same command again later"
+            )
+        return StorageError(f"{where}: {code}: {error.response['Error'].get('Message', '')}")
+
+    def _unreachable(self, key: str, error: Exception) -> MachineRayError:
+        from botocore.exceptions import NoCredentialsError, ParamValidationError
+
+        if isinstance(error, NoCredentialsError):
+            return ConfigurationError(
+                f"{self.url}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                "or AWS_PROFILE"
+            )
+        if isinstance(error, ParamValidationError):
+            return UsageError(f"{self.url}: not a valid bucket name")
+        reason = " ".join(str(error).split())
+        return StorageError(f"{self.url}/{key}: {reason}; check AWS_ENDPOINT_URL and the network")
+
+    def _stream(self, key: str, sink: Callable[[Iterator[bytes]], Any]) -> Any:
+        """Hand the body to `sink` in pieces, from the start again when the connection breaks."""
+        from botocore.exceptions import (
+            IncompleteReadError,
+            ReadTimeoutError,
+            ResponseStreamingError,
+        )
+
+        def attempt() -> Any:
+            body = self.client.get_object(**self._address(key))["Body"]
+            with contextlib.closing(body):
+                return sink(body.iter_chunks(1 << 20))  # raises when the length is not as promised
+
+        for again in range(_READ_TRIES - 1, -1, -1):
+            try:
+                return attempt()
+            except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+                if not again:
+                    raise
+                time.sleep(0.2 * 2 ** (_READ_TRIES - again))
+        raise AssertionError("the loop returns or raises")
+
+    def read(self, key: str) -> bytes:
+        """See Store."""
+        return bytes(self._try(key, lambda: self._stream(key, b"".join)))
+
+    def download(self, key: str, path: Path) -> None:
+        """See Store."""
+
+        def sink(pieces: Iterator[bytes]) -> None:
+            with path.open("wb") as file:
+                file.writelines(pieces)
+
+        with _os_errors(path):
+            self._try(key, lambda: self._stream(key, sink))
+
+    def write(self, key: str, data: bytes | Path) -> None:
+        """See Store."""
+        address = self._address(key)
+        if isinstance(data, Path):
+            with _os_errors(data):
+                self._try(
+                    key,
+                    lambda: self.client.upload_file(str(data), address["Bucket"], address["Key"]),
+                )
+        else:
+            self._try(key, lambda: self.client.put_object(**address, Body=data))
+
+    def create(self, key: str, data: bytes) -> bool:
+        """See Store."""
+        from botocore.exceptions import ClientError
+
+        def attempt() -> bool:
+            try:
+                self.client.put_object(**self._address(key), Body=data, IfNoneMatch="*")
+            except ClientError as error:
+                code = error.response.get("Error", {}).get("Code")
+                if code in ("PreconditionFailed", "412"):
+                    return False
+                if code in ("NotImplemented", "501"):
+                    if self.size(key) is not None:
+                        return False
+                    self.write(key, data)
+                    return True
+                if code not in ("ConditionalRequestConflict", "409"):
+                    raise
+                return self.size(key) is None and attempt()  # another writer was under way
+            return True
+
+        return bool(self._try(key, attempt))
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        """See Store."""
+
+        def pages() -> Iterator[Any]:
+            return iter(
+                self.client.get_paginator("list_objects_v2").paginate(
+                    Bucket=self.bucket, Prefix=self.prefix + prefix
+                )
+            )
+
+        iterator = self._try(prefix, pages)
+        while (page := self._try(prefix, lambda: next(iterator, None))) is not None:
+            for entry in page.get("Contents", ()):
+                key = entry["Key"].removeprefix(self.prefix)
+                if key and not key.endswith("/"):  # the "folders" that consoles make
+                    yield Stored(key, entry["Size"])
+
+    def size(self, key: str) -> int | None:
+        """See Store."""
+        try:
+            found = self._try(key, lambda: self.client.head_object(**self._address(key)))
+        except NotFoundError:
+            return None
+        return int(found["ContentLength"])
+
+    def delete(self, key: str) -> None:
+        """See Store."""
+        self._try(key, lambda: self.client.delete_object(**self._address(key)))
