@@ -3,8 +3,9 @@
     store = open_store("s3://bucket/prefix")    # or a folder
     store.write("runs/klee/run.json", b"...")   # nobody can observe a partly written object
 
-A key is a relative POSIX path; no key may be a prefix folder of another. Listing is in the order of
-UTF-8 bytes on both. Failures that pass by themselves are retried; what remains is one of errors.py.
+A key is a relative POSIX path; no key may be a prefix folder of another. Servers list in different
+orders: who needs one sorts. Failures that pass by themselves are retried; what remains is one of
+errors.py.
 """
 
 import contextlib
@@ -64,7 +65,7 @@ class Store(Protocol):
         """
 
     def list(self, prefix: str = "") -> Iterator[Stored]:
-        """Every object whose key starts with the prefix, in the order of keys."""
+        """Every object whose key starts with the prefix, in whatever order the server likes."""
 
     def size(self, key: str) -> int | None:
         """Bytes of an object, None when there is none."""
@@ -150,16 +151,14 @@ class FolderStore:
     def _walk(self, folder: str, prefix: str) -> Iterator[Stored]:
         try:
             with os.scandir(self.root / folder) as entries:
-                found = [(entry, entry.is_dir(follow_symlinks=False)) for entry in entries]
+                found = sorted(entries, key=lambda entry: entry.name)
         except (FileNotFoundError, NotADirectoryError):
             return
-        # A folder sorts as its name with the slash: the order S3 gives to the keys in it.
-        found.sort(key=lambda pair: (pair[0].name + "/" * pair[1]).encode())
-        for entry, is_folder in found:
+        for entry in found:
             key = f"{folder}/{entry.name}" if folder else entry.name
             if entry.name == TEMPORARY:
                 continue
-            if is_folder:
+            if entry.is_dir(follow_symlinks=False):
                 if key.startswith(prefix) or prefix.startswith(key + "/"):
                     yield from self._walk(key, prefix)
             elif key.startswith(prefix):
@@ -225,6 +224,7 @@ _OS_REASONS = {
     errno.EROFS: "the folder is read-only: choose another --root",
     errno.EACCES: "no permission: choose another --root or change the folder's rights",
     errno.EPERM: "not permitted: choose another --root or change the folder's rights",
+    errno.EEXIST: "a file is in the way of a folder: move it or choose another --root",
     errno.ENOTDIR: "a file is in the way of a folder: move it or choose another --root",
     errno.EISDIR: "a folder is in the way of a file: move it or choose another --root",
     errno.ENAMETOOLONG: "the name is too long: use shorter names",
@@ -268,8 +268,10 @@ class S3Store:
             response_checksum_validation="when_required",
         )
         try:
-            region = None if boto3.session.Session().region_name else "us-east-1"
-            return boto3.client("s3", config=config, region_name=region)
+            session = boto3.session.Session()  # the default one would keep old credentials
+            return session.client(
+                "s3", config=config, region_name=session.region_name or "us-east-1"
+            )
         except (BotoCoreError, ValueError) as error:
             raise ConfigurationError(
                 f"{self.url}: {error}; check the AWS_* variables and ~/.aws/config"

@@ -1,10 +1,18 @@
-"""Fixtures that many tests share."""
+"""Fixtures that many tests share: the paintings, and a real S3 server."""
 
+import json
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
+KEY = "mray-test"
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +28,83 @@ def shared() -> Path:
 def paintings() -> Path:
     """The 48 real paintings that ship with the project."""
     return PROJECT / "examples" / "paintings"
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real S3 server (SeaweedFS) that lives as long as the tests.
+
+    Tests that use it stand in the group "s3": then one process starts one server.
+    """
+    folder = tmp_path_factory.mktemp("seaweedfs")
+    identities = [
+        {
+            "name": KEY,
+            "credentials": [{"accessKey": KEY, "secretKey": KEY}],
+            "actions": ["Admin", "Read", "Write", "List"],
+        }
+    ]
+    (folder / "s3.json").write_text(json.dumps({"identities": identities}))
+    port = free_port()
+    log = (folder / "log").open("wb")
+    server = subprocess.Popen(server_command(folder, port), stdout=log, stderr=log, cwd=folder)
+    try:
+        wait_for(port, server, folder / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
+        log.close()
+
+
+def server_command(folder: Path, port: int) -> list[str]:
+    program = Path(sys.executable).with_name("weed")
+    names = ("master.port", "filer.port", "volume.port", "admin.port")
+    names += ("master.port.grpc", "filer.port.grpc", "volume.port.grpc", "admin.port.grpc")
+    ports = [f"-{name}={free_port()}" for name in (*names, "s3.port.grpc")]
+    off = ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"]
+    off += ["-s3.autoCreateBucket=false"]
+    return [
+        *(str(program), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
+        *(f"-s3.port={port}", f"-s3.config={folder}/s3.json", "-master.telemetry=false"),
+        *ports,
+        *off,
+    ]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(600):
+        if server.poll() is not None:
+            break
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    pytest.fail(f"the S3 server did not start:\n{log.read_text()[-2000:]}")
+
+
+@pytest.fixture
+def s3_root(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new, empty bucket on the real server, and the variables that lead to it."""
+    import boto3
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
+    bucket = f"mray-{secrets.token_hex(6)}"
+    client = boto3.client("s3", region_name="us-east-1")
+    for again in range(60):  # the port listens a little before the server serves
+        try:
+            client.create_bucket(Bucket=bucket)
+            break
+        except client.exceptions.ClientError:
+            if again == 59:
+                raise
+            time.sleep(0.5)
+    return f"s3://{bucket}"

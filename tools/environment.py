@@ -25,6 +25,7 @@ PYTHONS = "3.11, 3.12 or 3.13"
 
 
 def main() -> None:
+    """Make the environment, or find that it is as wanted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--extra", default="", help="extras of the project, by commas")

@@ -1,0 +1,118 @@
+"""The layout: plans are settled once, only markers mean done."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from machineray.errors import InputError, NotFoundError, UsageError
+from machineray.runs import (
+    ALL,
+    Marker,
+    Plan,
+    StageRun,
+    checked_run,
+    json_lines,
+    parsed_lines,
+    run_name_for,
+    run_names,
+    settle_run,
+)
+from machineray.storage import open_store
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> StageRun:
+    return StageRun(open_store(tmp_path), "klee", "unframe")
+
+
+PLAN = Plan("unframe", {"quality": 95}, {"from": "klee/curate", "sha256": "0"}, [["a", "b"], ["c"]])
+
+
+@given(st.text())
+def test_any_text_gives_a_run_name(text: str) -> None:
+    assert checked_run(run_name_for(text))
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a_b", "a/b", "..", "a" * 33, "ä"])
+def test_odd_run_names_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="a-z"):
+        checked_run(name)
+
+
+def test_a_plan_is_settled_once(stage: StageRun) -> None:
+    assert stage.plan() is None
+    assert stage.settle_plan(PLAN) == PLAN
+    assert stage.settle_plan(PLAN) == PLAN
+    assert stage.plan() == PLAN
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (Plan("unframe", {"quality": 90}, PLAN.input, PLAN.indexes), "quality was 95, now 90"),
+        (Plan("unframe", PLAN.arguments, {**PLAN.input, "sha256": "1"}, []), "input sha256"),
+        (Plan("unframe", PLAN.arguments, PLAN.input, [["a"], ["d"]]), "1 new, 2 gone"),
+    ],
+)
+def test_another_plan_is_refused_with_the_difference(
+    stage: StageRun, changed: Plan, said: str
+) -> None:
+    stage.settle_plan(PLAN)
+    with pytest.raises(UsageError, match=said):
+        stage.settle_plan(changed)
+
+
+def test_only_markers_mean_done(stage: StageRun) -> None:
+    assert stage.progress().state == "not planned"
+    stage.settle_plan(PLAN)
+    assert stage.progress().state == "planned"
+    output = stage.write("a.png", b"pixels")
+    assert stage.progress().done == ()
+    marker = Marker((output,), [{"id": "a"}], 1, 2.5)
+    stage.mark_failed(0, [("b.png", "b.png: empty")])
+    stage.mark_done(0, marker)
+    assert stage.done(0) == marker
+    assert stage.done(1) is None
+    assert stage.progress().state == "under way"
+    stage.mark_done(1, Marker(()))
+    assert stage.progress().state == "unmerged"
+    stage.mark_done(ALL, Marker(()))
+    progress = stage.progress()
+    assert (progress.state, progress.done) == ("complete", (0, 1))
+    assert progress.refused == (("b.png", "b.png: empty"),)
+
+
+def test_an_incomplete_stage_says_how_to_complete_it(stage: StageRun) -> None:
+    with pytest.raises(NotFoundError, match="mray run unframe --run klee"):
+        stage.catalog()
+
+
+def test_a_damaged_marker_is_named(stage: StageRun) -> None:
+    stage.write("_done/0.json", b'{"outputs": [')
+    with pytest.raises(InputError, match=r"_done/0\.json: damaged"):
+        stage.done(0)
+
+
+def test_run_names(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    assert run_names(store) == []
+    settle_run(store, "b", {"x": 1})
+    settle_run(store, "a", {"x": 1})
+    settle_run(store, "a", {"x": 2})
+    assert run_names(store) == ["a", "b"]
+    assert b'"x": 1' in store.read("runs/a/run.json")
+
+
+ROWS = st.lists(st.dictionaries(st.text(), st.none() | st.integers() | st.text()))
+
+
+@given(ROWS)
+def test_json_lines_come_back(rows: list[dict[str, object]]) -> None:
+    assert parsed_lines(json_lines(rows), "x") == rows
+
+
+def test_a_broken_line_is_named() -> None:
+    with pytest.raises(InputError, match=r"catalog\.jsonl, line 2"):
+        parsed_lines(b'{"a": 1}\n{"a"\n', "catalog.jsonl")

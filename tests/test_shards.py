@@ -1,0 +1,148 @@
+"""Doing a plan: in parts, again after a kill, with bad input, by several at once."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from machineray.errors import InputError, StageError, UsageError
+from machineray.log import Note, Progress, Refusal
+from machineray.runs import Plan, Row, StageRun, json_lines
+from machineray.shards import Done, Outcome, Part, Refused, Task, batches, each, execute
+from machineray.storage import FolderStore, open_store
+
+
+class Killed(BaseException):
+    """What a SIGKILL looks like from inside: nothing more happens."""
+
+
+def squares(items: int, bad: frozenset[int] = frozenset(), killed_at: int = -1) -> Task:
+    """Square the numbers below `items`, three at a time; the bad ones are refused."""
+
+    def work(numbers: Sequence[Any]) -> Iterator[Outcome]:
+        for number in numbers:
+            if number == killed_at:
+                raise Killed
+            if number in bad:
+                yield Refused(str(number), f"{number}: bad")
+            else:
+                row = {"id": number}
+                yield Done({f"squares/{number}.txt": b"%d" % number**2}, [row])
+
+    def merge(rows: list[Row]) -> Iterator[tuple[str, bytes]]:
+        yield "catalog.jsonl", json_lines(rows)
+
+    plan = Plan("unframe", {}, {}, batches(range(items), 3))
+    return Task(plan, "numbers", work, merge)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Everything but the markers, which tell seconds."""
+    store = FolderStore(folder)
+    return {s.key: store.read(s.key) for s in store.list() if "/_done/" not in s.key}
+
+
+def run(folder: Path, task: Task, part: Part | None = None, limit: int | None = 0) -> list[Any]:
+    stage = StageRun(open_store(folder), "r", "unframe")
+    return list(execute(stage, task, part or Part(), limit))
+
+
+def test_a_plan_is_done_and_merged(tmp_path: Path) -> None:
+    events = run(tmp_path, squares(7))
+    assert [event.done for event in events if isinstance(event, Progress)] == [*range(8)]
+    assert StageRun(open_store(tmp_path), "r", "unframe").catalog() == [{"id": n} for n in range(7)]
+    again = run(tmp_path, squares(7))
+    assert again == [Progress("unframe", 7, 7, "numbers", "already done")]
+
+
+@settings(max_examples=25, deadline=None)
+@given(items=st.integers(0, 20), of=st.integers(1, 7), order=st.randoms(use_true_random=False))
+def test_the_union_of_parts_is_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, items: int, of: int, order: Any
+) -> None:
+    whole, parts = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("parts")
+    run(whole, squares(items))
+    indexes = list(range(of))
+    order.shuffle(indexes)
+    for index in indexes:
+        run(parts, squares(items), Part(index, of))
+    assert contents(parts) == contents(whole)
+
+
+@given(st.integers(0, 50), st.integers(1, 9))
+def test_parts_share_the_plan(indexes: int, of: int) -> None:
+    selected = [index for part in range(of) for index in Part(part, of).select(indexes)]
+    assert sorted(selected) == list(range(indexes))
+
+
+@pytest.mark.parametrize(("index", "of"), [(-1, 1), (1, 1), (3, 2), (0, 0)])
+def test_odd_parts_are_refused(index: int, of: int) -> None:
+    with pytest.raises(UsageError):
+        Part(index, of)
+
+
+@pytest.mark.parametrize("killed_at", range(8))
+def test_after_a_kill_nothing_is_lost_nor_done_twice(tmp_path: Path, killed_at: int) -> None:
+    run(tmp_path / "whole", squares(8))
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", squares(8, killed_at=killed_at))
+    events = run(tmp_path / "killed", squares(8))
+    # Only what was done before the kill is skipped: whole indexes of three.
+    assert events[0] == Progress("unframe", killed_at // 3 * 3, 8, "numbers")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_refusals_are_listed_and_counted(tmp_path: Path) -> None:
+    task = squares(7, bad=frozenset({1, 5}))
+    with pytest.raises(StageError, match=r"2 of 7 numbers were refused.*--max-failures 2"):
+        run(tmp_path, task)
+    stage = StageRun(open_store(tmp_path), "r", "unframe")
+    assert list(stage.refusals()) == [("1", "1: bad"), ("5", "5: bad")]
+    assert not stage.is_complete()
+    events = run(tmp_path, task, limit=2)  # nothing is done again, only merged
+    assert events == [Progress("unframe", 7, 7, "numbers")]
+    assert [row["id"] for row in stage.catalog()] == [0, 2, 3, 4, 6]
+
+
+def test_refusals_are_told_as_they_come(tmp_path: Path) -> None:
+    events = run(tmp_path, squares(3, bad=frozenset({2})), limit=None)
+    assert Refusal("2", "2: bad") in events
+
+
+def test_a_part_says_what_is_missing(tmp_path: Path) -> None:
+    events = run(tmp_path, squares(9), Part(0, 3))
+    assert events[-1] == Note("r/unframe: 2 of 3 indexes are still to be done")
+
+
+def test_two_at_once_do_no_harm(tmp_path: Path) -> None:
+    run(tmp_path / "one", squares(30))
+    threads = [threading.Thread(target=run, args=(tmp_path / "two", squares(30))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+@given(st.lists(st.integers()), st.integers(1, 8))
+def test_each_keeps_the_order(numbers: list[int], workers: int) -> None:
+    def inverse(number: int) -> float:
+        if number == 0:
+            raise InputError("0: has no inverse")
+        return 1 / number
+
+    pairs = list(each(inverse, numbers, workers))
+    assert [item for item, _ in pairs] == numbers
+    assert all(isinstance(value, InputError) == (item == 0) for item, value in pairs)
+
+
+def test_each_does_not_run_ahead() -> None:
+    started: list[int] = []
+    values = each(started.append, range(1000), workers=2)
+    next(values)
+    values.close()  # type: ignore[attr-defined]
+    assert len(started) <= 4
