@@ -1,0 +1,61 @@
+"""Words and values into HTML: nothing that a user gives can become markup, script or a request."""
+
+import html
+import json
+from urllib.parse import quote, urlsplit
+
+
+def escaped(text: object) -> str:
+    """Text for an element or a quoted attribute; lone surrogates become "?" (UTF-8 has none)."""
+    return html.escape(str(text).encode("utf-8", "replace").decode(), quote=True)
+
+
+def local_href(path: str) -> str:
+    """A relative path as a URL: "#", "?", "%" and ":" are part of the name, never syntax."""
+    return quote(path.lstrip("/").encode("utf-8", "replace"), safe="/")
+
+
+def link(url: str | None, inner: str) -> str:
+    """`inner` (HTML) as a link to a web address; only as itself when `url` is anything else."""
+    try:
+        is_web = bool(url) and urlsplit(url or "").scheme.lower() in ("http", "https")
+    except ValueError:  # such as "http://["
+        is_web = False
+    return f'<a href="{escaped(url)}" rel="noreferrer">{inner}</a>' if is_web else inner
+
+
+def embedded_json(value: object) -> str:
+    """JSON that may stand in a <script> element: no "<" is left that could close it."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def figure(value: float) -> str:
+    """A number as one would write it on a label: 19,328, 42, 3.14, 0.071, 1.2e-05."""
+    if abs(value) >= 100 or value == round(value):
+        return f"{round(value):,}".replace("-", "−")
+    if abs(value) < 0.001:
+        return f"{value:.1e}".replace("-", "−")
+    digits = 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 3
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """A time span in words, two units at most: "23 minutes", "1 hour 50 minutes"."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return counted(round(seconds), "second")
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [(days, "day"), (hours, "hour"), (minutes, "minute")]
+    named = [counted(count, unit) for count, unit in parts if count]
+    return " ".join(named[:2])
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 painting", "1,200 paintings"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def paragraphs(texts: tuple[str, ...] | list[str]) -> str:
+    """Plain texts, one paragraph each."""
+    return "".join(f'<p class="prose">{escaped(text)}</p>' for text in texts if text.strip())

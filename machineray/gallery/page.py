@@ -1,0 +1,209 @@
+"""The gallery: one self-contained page that opens from a folder, and what it must be told.
+
+    html = gallery_page("First light", works, progress=progress, credits=credits, ...)
+
+The page makes no request but for the pictures beside it: its style and script are inlined, and its
+Content-Security-Policy names them by hash, so that nothing else could run or be fetched.
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from string import Template
+from urllib.parse import quote
+
+from machineray.gallery.markup import counted, embedded_json, escaped, local_href
+from machineray.gallery.pictures import Picture, colour_name
+from machineray.gallery.rooms import Comparison, Credit, Progress, learning, licence, sources
+
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32"'
+    ' fill="#f3efe4"/><rect x="4" y="4" width="15" height="24" fill="#1f3d7a"/><circle cx="21"'
+    ' cy="12" r="7" fill="#d8442b"/><path d="M10 28h18v-5H10z" fill="#e8b530"/></svg>'
+)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One finished artwork: width and height in pixels of the full file, dpi for its print size.
+
+    `full` and `sidecar` are paths relative to index.html (../finish/artworks/seed000123.png);
+    `previews` are smallest first (pictures.previews makes them); `palette` are "#rrggbb".
+    """
+
+    id: str
+    seed: int
+    psi: float
+    width: int
+    height: int
+    full: str
+    previews: tuple[Picture, ...]
+    sidecar: str | None = None
+    dpi: int = 300
+    snapshot: str = ""
+    palette: tuple[str, ...] = ()
+
+    @property
+    def print_size_cm(self) -> tuple[float, float]:
+        """Width and height on paper at the work's dpi."""
+        return self.width / self.dpi * 2.54, self.height / self.dpi * 2.54
+
+
+@dataclass(frozen=True)
+class Colophon:
+    """Who made the page: version of machineray, name of the run, the command that makes more."""
+
+    version: str
+    run: str
+    command: str = ""
+
+
+def gallery_page(
+    title: str,
+    works: Sequence[Work],
+    *,
+    colophon: Colophon,
+    progress: Progress | None = None,
+    credits: Sequence[Credit] = (),
+    comparison: Comparison | None = None,
+    licence_text: Sequence[str] = (),
+    lede: str = "",
+) -> str:
+    """index.html of the gallery; sections without content are left out.
+
+    All text is plain and is escaped. `licence_text` holds the paragraphs that answer "may I sell
+    them?". `lede` is the sentence below the title; one is written when it is empty.
+    """
+    folder = files("machineray.gallery")
+    style = folder.joinpath("style.css").read_text(encoding="utf-8")
+    script = folder.joinpath("viewer.js").read_text(encoding="utf-8")
+    rooms = {
+        "learning": learning(progress, comparison),
+        "sources": sources(credits),
+        "licence": licence(licence_text),
+    }
+    return Template(folder.joinpath("template.html").read_text(encoding="utf-8")).substitute(
+        rooms,
+        title=escaped(title),
+        lede=escaped(lede or _lede(works, progress)),
+        policy=_policy(style, script),
+        icon=f"data:image/svg+xml,{quote(_ICON)}",
+        style=style,
+        script=script,
+        run=escaped(colophon.run),
+        version=escaped(colophon.version),
+        navigation=_navigation(rooms),
+        wall="".join(_place(work) for work in works),
+        more=_more(colophon.command),
+        colophon=f"Made with MachineRay {escaped(colophon.version)}, run {escaped(colophon.run)}.",
+        data=embedded_json({"works": [_facts(work) for work in works]}),
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    """Only our own style and script, and pictures beside the page; the network stays shut."""
+    hashes = [
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (style, script)
+    ]
+    # "file:" because an opened file has no origin that 'self' could mean (Firefox); a page that
+    # came over the network may not load file: anyway.
+    return (
+        f"default-src 'none'; img-src 'self' file: data:; style-src 'sha256-{hashes[0]}'; "
+        f"style-src-attr 'unsafe-inline'; script-src 'sha256-{hashes[1]}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _lede(works: Sequence[Work], progress: Progress | None) -> str:
+    count = counted(len(works), "new abstract picture")
+    if progress is None or not progress.paintings:
+        return f"{count}, made by a network that learned from paintings."
+    return f"{count}, made by a network that has seen {counted(progress.paintings, 'painting')}."
+
+
+def _navigation(rooms: dict[str, str]) -> str:
+    names = {"learning": "How it learned", "sources": "Sources", "licence": "May I sell them?"}
+    return "".join(f'<a href="#{key}">{name}</a>' for key, name in names.items() if rooms[key])
+
+
+def _more(command: str) -> str:
+    if not command:
+        return ""
+    return (
+        '<div class="more"><p>Make more of these:</p><div class="command">'
+        f'<code id="command">{escaped(command)}</code>'
+        '<button type="button" class="copy" id="copy" hidden>Copy</button></div></div>'
+    )
+
+
+def _name(work: Work) -> str:
+    return f"Nº {work.seed}"
+
+
+def _alt(work: Work) -> str:
+    names = list(dict.fromkeys(colour_name(colour) for colour in work.palette))[:3]
+    ratio = work.width / work.height
+    shape = "square" if 0.97 < ratio < 1.03 else "upright" if ratio < 1 else "wide"
+    mostly = f", mostly {', '.join(names[:-1]) + ' and ' * (len(names) > 1)}{names[-1]}"
+    return f"Abstract artwork {work.seed}, {shape}{mostly if names else ''}"
+
+
+def _paper(work: Work) -> str:
+    wide, high = work.print_size_cm
+    return f"{wide:.1f} × {high:.1f} cm"
+
+
+def _place(work: Work) -> str:
+    """The work on the wall: a link that opens the viewer, with thumbnails for every screen."""
+    small, large = work.previews[0], work.previews[-1]
+    ground = f";--c:{work.palette[0]}" if work.palette else ""
+    sources = ", ".join(f"{local_href(each.file)} {each.width}w" for each in work.previews)
+    return (
+        f'<li style="--a:{work.width / work.height:.4f}{escaped(ground)}">'
+        f'<a href="#{quote(work.id, safe="")}"><img src="{escaped(local_href(small.file))}"'
+        f' srcset="{escaped(sources)}" sizes="(max-width: 40rem) 50vw, 25vw"'
+        f' width="{large.width}" height="{large.height}" alt="{escaped(_alt(work))}"'
+        f' loading="lazy" decoding="async"><span class="caption"><span>{_name(work)}</span>'
+        f"<span>{_paper(work)}</span></span></a></li>"
+    )
+
+
+def _facts(work: Work) -> dict[str, object]:
+    """What the viewer shows of a work."""
+    wide, high = work.print_size_cm
+    large = work.previews[-1]
+    facts = [
+        ("Seed", str(work.seed)),
+        ("Psi", f"{work.psi:g}"),
+        ("Aspect", aspect_words(work.width, work.height)),
+        ("Size", f"{work.width:,} × {work.height:,} px"),
+        ("Print", f"{_paper(work)} ({wide / 2.54:.1f} × {high / 2.54:.1f} in) at {work.dpi} dpi"),
+        ("Snapshot", work.snapshot[:12]),
+        ("File", work.full.rsplit("/", 1)[-1]),
+    ]
+    return {
+        "id": work.id,
+        "name": _name(work),
+        "alt": _alt(work),
+        "width": work.width,
+        "height": work.height,
+        "full": local_href(work.full),
+        "sidecar": local_href(work.sidecar) if work.sidecar else None,
+        "preview": local_href(large.file),
+        "preview_size": f"{large.width:,} × {large.height:,} px",
+        "palette": work.palette,
+        "facts": [fact for fact in facts if fact[1]],
+    }
+
+
+def aspect_words(width: int, height: int) -> str:
+    """The ratio in small whole numbers when they are within half a percent, or as a decimal."""
+    ratio = width / height
+    for below in range(1, 10):
+        above = round(ratio * below)
+        if 0 < above < 17 and abs(above / below / ratio - 1) < 0.005:
+            return f"{above} : {below}"
+    return f"{ratio:.2f} : 1"
