@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from machineray.gallery.markup import escaped, figure
+from machineray.gallery.markup import escaped, figure, pictures_seen
 
 WIDTH, HEIGHT = 300, 110
-_LEFT, _RIGHT, _TOP, _BOTTOM = 0, 262, 6, 92
+_RIGHT, _TOP, _BOTTOM = 262, 6, 92
 _MOST_POINTS = 240
 
 
@@ -34,7 +34,7 @@ def _points(rows: Sequence[Mapping[str, object]], key: str) -> list[tuple[float,
     groups = [points[i : i + step] for i in range(0, len(points), step)] if step > 1 else []
     if not groups:
         return points
-    return [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
+    return [(g[-1][0], sum(y for _, y in g) / len(g)) for g in groups]
 
 
 def _smoothed(values: Sequence[float]) -> list[float]:
@@ -48,40 +48,54 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-def curve_figure(curve: Curve, rows: Sequence[Mapping[str, object]]) -> str:
-    """The chart of one quantity as an HTML figure; "" when fewer than two rows have it."""
-    points = _points(rows, curve.key)
-    if len(points) < 2 or points[0][0] == points[-1][0]:
-        return ""
-    first, last = points[0][0], points[-1][0]
+def curve_figures(curves: Sequence[Curve], rows: Sequence[Mapping[str, object]]) -> str:
+    """A chart of every quantity that at least two rows have, as HTML figures; "" for none.
+
+    They share the time axis, from 0 to the last row: a moment is at the same place in each.
+    """
+    drawn = [(curve, _points(rows, curve.key)) for curve in curves]
+    drawn = [(curve, points) for curve, points in drawn if len(points) > 1 and points[-1][0] > 0]
+    last_kimg = max((points[-1][0] for _, points in drawn), default=0.0)
+    return "".join(_figure(curve, points, last_kimg) for curve, points in drawn)
+
+
+def _figure(curve: Curve, points: list[tuple[float, float]], last_kimg: float) -> str:
     values = [value for _, value in points]
     means = _smoothed(values)
-    low, high = min(values), max(values)
-    spread = (high - low) or 1.0
-    scale = (_RIGHT - _LEFT) / (last - first)
-
-    def place(kimg: float, value: float) -> tuple[float, float]:
-        return _LEFT + (kimg - first) * scale, _BOTTOM - (value - low) / spread * (_BOTTOM - _TOP)
-
-    raw = _path([place(x, y) for x, y in points])
-    mean = _path([place(x, y) for (x, _), y in zip(points, means, strict=True)])
-    end_x, end_y = place(last, means[-1])
-    name = escaped(curve.name)
-    said = f"{name}: from {figure(means[0])} to {figure(means[-1])} over {figure(last)} kimg"
-    bounds = "" if high == low else (
-        f'<text x="{_RIGHT + 8}" y="{_TOP + 4}">{figure(high)}</text>'
-        f'<text x="{_RIGHT + 8}" y="{_BOTTOM}">{figure(low)}</text>'
-    )  # fmt: skip
+    name, now = escaped(curve.name), figure(means[-1])
+    said = f"{name}: from {figure(means[0])} to {now} over {pictures_seen(points[-1][0])}"
     note = f'<p class="quiet">{escaped(curve.note)}</p>' if curve.note else ""
     return (
-        f"<figure><figcaption>{name} <span>{figure(means[-1])}</span></figcaption>"
+        f"<figure><figcaption>{name} <span>{now}</span></figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{said}">'
-        f'<line class="axis" x1="{_LEFT}" x2="{_RIGHT}" y1="{_BOTTOM + 4}" y2="{_BOTTOM + 4}"/>'
-        f'<path class="raw" d="{raw}"/><path class="mean" d="{mean}"/>'
-        f'<circle cx="{end_x:.1f}" cy="{end_y:.1f}" r="2.4" fill="currentColor"/>'
-        f'<line class="now" y1="{_TOP}" y2="{_BOTTOM + 4}" data-first="{first:g}"'
-        f' data-scale="{scale:g}" data-left="{_LEFT}" data-right="{_RIGHT}"/>{bounds}'
-        f'<text x="{_LEFT}" y="{HEIGHT - 1}">{figure(first)}</text>'
-        f'<text x="{_RIGHT}" y="{HEIGHT - 1}" text-anchor="end">{figure(last)} kimg</text>'
+        f"{_axes(min(values), max(values), last_kimg)}{_lines(points, means, last_kimg)}"
         f"</svg>{note}</figure>"
+    )
+
+
+def _axes(low: float, high: float, last_kimg: float) -> str:
+    bounds = [(_TOP + 4, high), (_BOTTOM, low)] if high > low else []
+    return (
+        f'<line class="axis" x2="{_RIGHT}" y1="{_BOTTOM + 4}" y2="{_BOTTOM + 4}"/>'
+        + "".join(f'<text x="{_RIGHT + 8}" y="{y}">{figure(value)}</text>' for y, value in bounds)
+        + f'<text y="{HEIGHT - 1}">0</text><text x="{_RIGHT}" y="{HEIGHT - 1}"'
+        f' text-anchor="end">{pictures_seen(last_kimg)}</text>'
+    )
+
+
+def _lines(points: list[tuple[float, float]], means: list[float], last_kimg: float) -> str:
+    low, high = min(value for _, value in points), max(value for _, value in points)
+    scale = _RIGHT / last_kimg
+
+    def place(kimg: float, value: float) -> tuple[float, float]:
+        share = (value - low) / (high - low) if high > low else 0.5
+        return max(0.0, kimg * scale), _BOTTOM - share * (_BOTTOM - _TOP)
+
+    raw = [place(kimg, value) for kimg, value in points]
+    smooth = [place(kimg, mean) for (kimg, _), mean in zip(points, means, strict=True)]
+    x, y = smooth[-1]
+    return (
+        f'<path class="raw" d="{_path(raw)}"/><path class="mean" d="{_path(smooth)}"/>'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.4" fill="currentColor"/>'
+        f'<line class="now" y1="{_TOP}" y2="{_BOTTOM + 4}" data-scale="{scale:g}"/>'
     )

@@ -56,6 +56,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def pictures_seen(kimg: float) -> str:
+    """Training progress for people who do not count in kimg: "19,800 pictures"."""
+    return counted(round(kimg * 1000), "picture")
+
+
 def paragraphs(texts: tuple[str, ...] | list[str]) -> str:
     """Plain texts, one paragraph each."""
     return "".join(f'<p class="prose">{escaped(text)}</p>' for text in texts if text.strip())

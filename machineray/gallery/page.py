@@ -14,6 +14,7 @@ from importlib.resources import files
 from string import Template
 from urllib.parse import quote
 
+from machineray.errors import InputError
 from machineray.gallery.markup import counted, embedded_json, escaped, local_href
 from machineray.gallery.pictures import Picture, colour_name
 from machineray.gallery.rooms import Comparison, Credit, Progress, learning, licence, sources
@@ -75,7 +76,10 @@ def gallery_page(
 
     All text is plain and is escaped. `licence_text` holds the paragraphs that answer "may I sell
     them?". `lede` is the sentence below the title; one is written when it is empty.
+    Raises InputError when there is no work to show.
     """
+    if not works:
+        raise InputError("gallery: no artworks: nothing can be shown; finish some first")
     folder = files("machineray.gallery")
     style = folder.joinpath("style.css").read_text(encoding="utf-8")
     script = folder.joinpath("viewer.js").read_text(encoding="utf-8")
@@ -92,7 +96,6 @@ def gallery_page(
         icon=f"data:image/svg+xml,{quote(_ICON)}",
         style=style,
         script=script,
-        run=escaped(colophon.run),
         version=escaped(colophon.version),
         navigation=_navigation(rooms),
         wall="".join(_place(work) for work in works),
@@ -147,8 +150,10 @@ def _alt(work: Work) -> str:
     names = list(dict.fromkeys(colour_name(colour) for colour in work.palette))[:3]
     ratio = work.width / work.height
     shape = "square" if 0.97 < ratio < 1.03 else "upright" if ratio < 1 else "wide"
-    mostly = f", mostly {', '.join(names[:-1]) + ' and ' * (len(names) > 1)}{names[-1]}"
-    return f"Abstract artwork {work.seed}, {shape}{mostly if names else ''}"
+    words = f"Abstract artwork {work.seed}, {shape}"
+    if not names:
+        return words
+    return f"{words}, mostly {' and '.join([', '.join(names[:-1]), names[-1]][len(names) < 2 :])}"
 
 
 def _paper(work: Work) -> str:
@@ -158,14 +163,14 @@ def _paper(work: Work) -> str:
 
 def _place(work: Work) -> str:
     """The work on the wall: a link that opens the viewer, with thumbnails for every screen."""
-    small, large = work.previews[0], work.previews[-1]
+    small = work.previews[0]
     ground = f";--c:{work.palette[0]}" if work.palette else ""
     sources = ", ".join(f"{local_href(each.file)} {each.width}w" for each in work.previews)
     return (
         f'<li style="--a:{work.width / work.height:.4f}{escaped(ground)}">'
         f'<a href="#{quote(work.id, safe="")}"><img src="{escaped(local_href(small.file))}"'
         f' srcset="{escaped(sources)}" sizes="(max-width: 40rem) 50vw, 25vw"'
-        f' width="{large.width}" height="{large.height}" alt="{escaped(_alt(work))}"'
+        f' width="{work.width}" height="{work.height}" alt="{escaped(_alt(work))}"'
         f' loading="lazy" decoding="async"><span class="caption"><span>{_name(work)}</span>'
         f"<span>{_paper(work)}</span></span></a></li>"
     )
@@ -200,10 +205,10 @@ def _facts(work: Work) -> dict[str, object]:
 
 
 def aspect_words(width: int, height: int) -> str:
-    """The ratio in small whole numbers when they are within half a percent, or as a decimal."""
+    """The ratio: "3 : 4" when small whole numbers are within half a percent, or "1 : 1.48"."""
     ratio = width / height
     for below in range(1, 10):
         above = round(ratio * below)
         if 0 < above < 17 and abs(above / below / ratio - 1) < 0.005:
             return f"{above} : {below}"
-    return f"{ratio:.2f} : 1"
+    return f"{ratio:.2f} : 1" if ratio > 1 else f"1 : {1 / ratio:.2f}"

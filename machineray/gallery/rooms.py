@@ -3,25 +3,25 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from machineray.gallery.curves import Curve, curve_figure
+from machineray.gallery.curves import Curve, curve_figures
 from machineray.gallery.markup import (
     counted,
     duration,
     embedded_json,
     escaped,
-    figure,
     link,
     local_href,
     paragraphs,
+    pictures_seen,
 )
 from machineray.gallery.pictures import Picture
 
 CURVES = (
-    Curve("kid", "Distance from real paintings", "KID × 1000; lower is nearer."),
-    Curve("loss_g", "Generator loss", "The two networks pull at each other:"),
-    Curve("loss_d", "Discriminator loss", "steady is good, falling to zero is not."),
-    Curve("r_t", "Overfitting", "Sign of D on paintings; 1 means it knows them by heart."),
-    Curve("ada_p", "Augmentation", "How often ADA alters what D sees."),
+    Curve("kid_effnetlite0", "Distance from real paintings", "KID; lower is nearer."),
+    Curve("loss_g", "Generator loss", "How easily its pictures are told from paintings."),
+    Curve("loss_d", "Discriminator loss", "How unsure the judge of the pictures is."),
+    Curve("r_t", "Overfitting", "At 1 the judge knows the paintings by heart."),
+    Curve("ada_p", "Augmentation", "How often ADA alters what the judge sees."),
 )
 _FIRST_SHOWN = 12  # of one artist's paintings; the others unfold
 
@@ -100,12 +100,12 @@ def learning(progress: Progress | None, comparison: Comparison | None) -> str:
 
 
 def _story(progress: Progress) -> str:
-    seen = counted(round(progress.kimg * 1000), "picture")
+    seen = pictures_seen(progress.kimg)
     told = (
         f"Trained for {duration(progress.seconds)} on {progress.machine}: the network looked at "
         f"{seen}, all made from the same {counted(progress.paintings, 'painting')}."
     )
-    curves = "".join(curve_figure(curve, progress.metrics) for curve in progress.curves)
+    curves = curve_figures(progress.curves, progress.metrics)
     return (
         paragraphs([told, progress.outlook])
         + (_film(progress.grids) if progress.grids else "")
@@ -117,14 +117,15 @@ def _film(grids: Sequence[Grid]) -> str:
     """The sample sheets, one at a time; the last one stands there without script, too."""
     last = grids[-1]
     frames = [
-        (grid.kimg, local_href(grid.picture.file), f"{figure(grid.kimg)} kimg") for grid in grids
+        (grid.kimg, local_href(grid.picture.file), pictures_seen(grid.kimg)) for grid in grids
     ]
+    sheet = _img(last.picture, "Samples of the same seeds", ' id="frame"')
     return (
-        f'<figure class="film">{_img(last.picture, "Samples of the same seeds", " id=frame")}'
+        f'<figure class="film">{sheet}'
         '<div class="reel"><button type="button" class="play" id="play" hidden>Play</button>'
         f'<input type="range" id="reel" min="0" max="{len(grids) - 1}" value="{len(grids) - 1}"'
         f' aria-label="Moment of training" data-grids="{escaped(embedded_json(frames))}">'
-        f'<output id="kimg" for="reel">{figure(last.kimg)} kimg</output></div></figure>'
+        f'<output id="kimg" for="reel">{pictures_seen(last.kimg)}</output></div></figure>'
     )
 
 

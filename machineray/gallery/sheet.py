@@ -64,10 +64,11 @@ def contact_sheet(
     total_height = 2 * margin_px + sum(heights) + gap_px * (len(rows) - 1)
     sheet = Image.new("RGB", (width_px, total_height), background)
     top = margin_px
-    for (first, end, _), height in zip(rows, heights, strict=True):
+    for (first, end, exact), height in zip(rows, heights, strict=True):
         left = float(margin_px)
+        exact = min(exact, 2 * target)  # unrounded, so that every row ends at the same margin
         for image, aspect in zip(images[first:end], aspects[first:end], strict=True):
-            right = left + height * aspect
+            right = left + exact * aspect
             size = (max(1, round(right) - round(left)), height)
             copy = image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
             sheet.paste(copy, (round(left), top))

@@ -41,6 +41,7 @@
         const wide = Math.floor(height * aspects[i] * 50) / 50;
         places[i].style.width = wide + "px";
         thumbs[i].firstElementChild.sizes = Math.ceil(wide) + "px";
+        thumbs[i].firstElementChild.style.height = height.toFixed(2) + "px";
       }
     }
     wall.classList.add("hung");
@@ -54,7 +55,9 @@
   const view = { index: -1, scale: 1, x: 0, y: 0, fit: 1 };
   let pushed = false, waiting = 0;
 
-  const here = () => numberOf.get(decodeURIComponent(location.hash.slice(1)));
+  function here() {
+    try { return numberOf.get(decodeURIComponent(location.hash.slice(1))); } catch { return undefined; }
+  }
   const address = (index) => "#" + encodeURIComponent(works[index].id);
   const actual = () => 1 / devicePixelRatio;
   const isFit = () => view.scale <= view.fit * 1.001;
@@ -75,10 +78,14 @@
     $("zoom").setAttribute("aria-label", `${percent} percent; ${isFit() ? "show at 100 percent" : "show the whole work"}`);
   }
 
-  function fit() {
+  function measure() {
     const margin = Math.min(stage.clientWidth, stage.clientHeight) * 0.035;
     view.fit = Math.max(0.001, Math.min((stage.clientWidth - 2 * margin) / now().width,
       (stage.clientHeight - 2 * margin) / now().height, 2));
+  }
+
+  function fit() {
+    measure();
     view.scale = view.fit;
     paint();
   }
@@ -181,7 +188,12 @@
   addEventListener("popstate", () => { pushed = false; sync(); });
   addEventListener("hashchange", sync);
   viewer.addEventListener("cancel", (event) => { event.preventDefault(); leave(); });
-  new ResizeObserver(() => { if (view.index >= 0) fit(); }).observe(stage);
+  new ResizeObserver(() => {
+    if (view.index < 0) return;
+    if (isFit()) return fit();
+    measure();
+    paint();
+  }).observe(stage);
 
   $("close").onclick = leave;
   $("previous").onclick = () => go(-1);
@@ -266,7 +278,7 @@
   stage.addEventListener("pointerup", lift);
   stage.addEventListener("pointercancel", lift);
 
-  /* How it learned: the slider turns the pages, and the same moment is marked in every curve. */
+  /* How it learned: the slider turns the sheets, and the same moment is marked in every curve. */
   const reel = $("reel");
   if (reel) {
     const frame = $("frame"), play = $("play"), grids = JSON.parse(reel.dataset.grids);
@@ -277,11 +289,10 @@
       $("kimg").textContent = said;
       reel.setAttribute("aria-valuetext", said);
       for (const line of document.querySelectorAll(".curves .now")) {
-        const x = Number(line.dataset.left) + (kimg - line.dataset.first) * line.dataset.scale;
-        const inside = x >= Number(line.dataset.left) - 1 && x <= Number(line.dataset.right) + 1;
+        const x = kimg * line.dataset.scale;
         line.setAttribute("x1", x);
         line.setAttribute("x2", x);
-        line.style.visibility = inside && Number(reel.value) < grids.length - 1 ? "visible" : "hidden";
+        line.style.visibility = Number(reel.value) < grids.length - 1 ? "visible" : "hidden";
       }
     };
     const fetchAll = () => { if (!kept.length) kept.push(...grids.map(([, file]) => Object.assign(new Image(), { src: file }))); };

@@ -7,9 +7,11 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websocket import WebSocket, create_connection
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -48,9 +50,7 @@ class Browser:
             assert time.monotonic() < deadline, "Chromium did not listen within 30 s"
             time.sleep(0.05)
         port, path = port_file.read_text().split("\n")[:2]
-        socket = create_connection(
-            f"ws://127.0.0.1:{port}{path}", suppress_origin=True, timeout=30
-        )
+        socket = create_connection(f"ws://127.0.0.1:{port}{path}", suppress_origin=True, timeout=30)
         self.socket, self.session = socket, ""
         targets = self.send("Target.getTargets")["targetInfos"]
         page = next(each["targetId"] for each in targets if each["type"] == "page")
@@ -169,3 +169,13 @@ class Browser:
         self.send("Browser.close")
         self.socket.close()
         self.process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = chromium()
+    if program is None:
+        pytest.skip("no Chromium on the PATH; install one or name it in MRAY_CHROMIUM")
+    started = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield started
+    started.close()
