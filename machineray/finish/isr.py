@@ -6,6 +6,7 @@ its own. Nothing is downloaded.
 
 import contextlib
 import functools
+import io
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,6 @@ def load_isr() -> Any:
 
 def enlarge(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 -> (4H, 4W, 3) uint8 by ISR's `RRDN.predict`, the whole picture at once."""
-    with contextlib.redirect_stdout(None):  # Keras draws a progress bar for each picture
+    with contextlib.redirect_stdout(io.StringIO()):  # Keras draws a progress bar for each picture
         enlarged: np.ndarray = load_isr().predict(pixels)
     return enlarged
