@@ -168,7 +168,7 @@ def _place(work: Work) -> str:
     sources = ", ".join(f"{local_href(each.file)} {each.width}w" for each in work.previews)
     return (
         f'<li style="--a:{work.width / work.height:.4f}{escaped(ground)}">'
-        f'<a href="#{quote(work.id, safe="")}"><img src="{escaped(local_href(small.file))}"'
+        f'<a href="#{local_href(work.id)}"><img src="{escaped(local_href(small.file))}"'
         f' srcset="{escaped(sources)}" sizes="(max-width: 40rem) 50vw, 25vw"'
         f' width="{work.width}" height="{work.height}" alt="{escaped(_alt(work))}"'
         f' loading="lazy" decoding="async"><span class="caption"><span>{_name(work)}</span>'
@@ -179,13 +179,14 @@ def _place(work: Work) -> str:
 def _facts(work: Work) -> dict[str, object]:
     """What the viewer shows of a work."""
     wide, high = work.print_size_cm
+    inches = f"({wide / 2.54:.1f} × {high / 2.54:.1f} in)"
     large = work.previews[-1]
     facts = [
         ("Seed", str(work.seed)),
         ("Psi", f"{work.psi:g}"),
         ("Aspect", aspect_words(work.width, work.height)),
         ("Size", f"{work.width:,} × {work.height:,} px"),
-        ("Print", f"{_paper(work)} ({wide / 2.54:.1f} × {high / 2.54:.1f} in) at {work.dpi} dpi"),
+        ("Print", f"{_paper(work)} {inches} at\u00a0{work.dpi}\u00a0dpi"),
         ("Snapshot", work.snapshot[:12]),
         ("File", work.full.rsplit("/", 1)[-1]),
     ]

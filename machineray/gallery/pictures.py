@@ -1,6 +1,7 @@
 """What the page needs of a picture: smaller copies of it, and the colours that it is made of."""
 
 import colorsys
+import math
 from dataclasses import dataclass
 
 from PIL import Image
@@ -57,15 +58,33 @@ def previews(
 
 
 def palette(image: Image.Image, count: int = 5) -> tuple[str, ...]:
-    """The main colours of an RGB picture as "#rrggbb", the most frequent first, at most `count`."""
+    """The main colours of an RGB picture as "#rrggbb", the most frequent first, at most `count`.
+
+    After the first, each is the one that is both frequent and unlike those already there: so a
+    red spot on a brown ground is named, and not a fifth brown.
+    """
     small = image.convert("RGB")
     small.thumbnail((96, 96))
-    paletted = small.quantize(count, Image.Quantize.MAXCOVERAGE, kmeans=2)
-    colours = paletted.getpalette("RGB") or []
-    counts = paletted.getcolors() or []
-    by_count = sorted(counts, key=lambda entry: (-entry[0], entry[1]))
-    places = [place for _, place in by_count if isinstance(place, int)]
-    return tuple("#" + bytes(colours[3 * place : 3 * place + 3]).hex() for place in places)
+    paletted = small.quantize(16, Image.Quantize.MAXCOVERAGE, kmeans=2)
+    colours = bytes(paletted.getpalette("RGB") or ())
+    pixels = {
+        colours[3 * place : 3 * place + 3]: pixel_count
+        for pixel_count, place in paletted.getcolors() or ()
+        if isinstance(place, int)
+    }
+    chosen: list[bytes] = []
+    while len(chosen) < min(count, len(pixels)):
+        left = sorted(pixels.keys() - set(chosen))
+        chosen.append(
+            max(
+                left,
+                key=lambda colour: (
+                    math.sqrt(pixels[colour])
+                    * min((math.dist(colour, other) for other in chosen), default=pixels[colour])
+                ),
+            )
+        )
+    return tuple(f"#{colour.hex()}" for colour in sorted(chosen, key=lambda c: -pixels[c]))
 
 
 # Upper bounds of the hue in degrees.

@@ -32,7 +32,7 @@
     if (width === hungWidth || width <= 0) return;
     hungWidth = width;
     const gap = parseFloat(style.columnGap);
-    const target = Math.min(96 + 0.148 * width, Math.max(200, 0.72 * innerHeight));
+    const target = Math.min(148 + 0.116 * width, Math.max(200, 0.72 * innerHeight));
     for (const [first, end] of breaks(width, gap, target)) {
       let sum = 0;
       for (let i = first; i < end; i++) sum += aspects[i];

@@ -22,14 +22,13 @@ def hang(folder: Path, count: int = 7) -> Path:
     pictures = {}
     for seed in range(count):
         size, name = SIZES[seed % len(SIZES)], f"seed{seed:06d}"
-        image = Image.linear_gradient("L").resize(size).convert("RGB")
-        if size not in pictures:
+        if seed < len(SIZES):
+            image = Image.linear_gradient("L").resize(size).convert("RGB")
+            image.save(folder / f"finish/artworks/{name}.png", compress_level=1)
             copies = previews(image, f"previews/{seed}", long_sides=(200, 400))
             for picture, data in copies.items():
                 (folder / "gallery" / picture.file).write_bytes(data)
             pictures[size] = tuple(copies)
-        if seed < len(SIZES):
-            image.save(folder / f"finish/artworks/{name}.png")
         works.append(
             Work(name, seed, 0.7, *size, f"../finish/artworks/{name}.png", pictures[size],
                  f"../finish/artworks/{name}.json", 150, "3f9a21c07be4", ("#1f3d7a",))
@@ -224,7 +223,7 @@ def test_a_thousand_works_hang_without_lag(browser: Any, tmp_path: Path) -> None
         "(() => { const [entry] = performance.getEntriesByType('navigation');"
         " return entry.domContentLoadedEventEnd - entry.responseEnd; })()"
     )
-    assert spent < 3000  # about 150 ms on an idle core
+    assert spent < 3000  # 0.8 s on a busy core
     assert len(browser.requests()) < 200  # what is far below waits
     assert browser.js("document.querySelectorAll('.wall img').length") == 1000
 
@@ -237,8 +236,8 @@ def test_the_policy_stops_what_gets_in_nevertheless(browser: Any, page: Path) ->
         "  seen.push(event.effectiveDirective); if (seen.length > 2) done(seen.sort()); });"
         " document.body.insertAdjacentHTML('beforeend',"
         '  \'<img src="http://127.0.0.1:9/a.png" onerror="window.broken = 1">\');'
-        " const script = document.createElement('script'); script.textContent = 'window.broken = 1';"
-        " document.body.append(script); })"
+        " const script = document.createElement('script');"
+        " script.textContent = 'window.broken = 1'; document.body.append(script); })"
     )
     assert stopped == ["img-src", "script-src-attr", "script-src-elem"]
     assert browser.js("window.broken === undefined")
