@@ -1,9 +1,10 @@
 """From a generated sample to an artwork: proportions, grain, super-resolution, file and sidecar."""
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ SIDECAR_SCHEMA = 1
 CM_PER_INCH = 2.54
 ENGINE_PACKAGES: dict[str, tuple[str, ...]] = {
     "torch": ("torch",),
-    "isr": ("isr", "tensorflow-cpu", "keras"),
+    "isr": ("isr", "keras", "tensorflow", "tensorflow-cpu"),  # the last two by platform
 }
 LICENCE = {
     "claimed_by_machineray": "nothing",
@@ -157,10 +158,18 @@ def artwork_sidecar(
         },
         "noise": {"sigma_levels": round(settings.noise_sigma, 6), "seed": origin.seed},
         "upscale": _upscale_sidecar(settings) if is_upscaled else None,
-        "versions": {"machineray": __version__} | {name: version(name) for name in packages},
+        "versions": {"machineray": __version__} | _versions(packages),
         "licence": LICENCE | ({"remark": WEIGHTS_REMARK} if is_upscaled else {}),
         "credits": dict(origin.credits) if origin.credits is not None else None,
     }
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    versions = {}
+    for name in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def _upscale_sidecar(settings: FinishSettings) -> dict[str, Any]:

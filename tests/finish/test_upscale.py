@@ -160,7 +160,9 @@ def test_both_engines_agree(paintings: Path, tmp_path: Path) -> None:
         pytest.skip("the environment of the genuine ISR (.venv-isr) is not there: make isr")
     from PIL import Image
 
-    with Image.open(min(paintings.glob("*.jpg"))) as painting:
+    suffixes = {".jpg", ".jpeg", ".png", ".webp"}
+    first = min(path for path in paintings.rglob("*") if path.suffix in suffixes)
+    with Image.open(first) as painting:
         left, top = painting.width // 2, painting.height // 2
         crop = painting.convert("RGB").crop((left, top, left + 90, top + 60))
     np.save(tmp_path / "crop.npy", np.asarray(crop))
