@@ -73,17 +73,13 @@ def palette(image: Image.Image, count: int = 5) -> tuple[str, ...]:
         if isinstance(place, int)
     }
     chosen: list[bytes] = []
+
+    def weight(colour: bytes) -> float:
+        unlike = min((math.dist(colour, other) for other in chosen), default=math.inf)
+        return pixels[colour] if unlike == math.inf else float(pixels[colour] ** 0.25 * unlike)
+
     while len(chosen) < min(count, len(pixels)):
-        left = sorted(pixels.keys() - set(chosen))
-        chosen.append(
-            max(
-                left,
-                key=lambda colour: (
-                    math.sqrt(pixels[colour])
-                    * min((math.dist(colour, other) for other in chosen), default=pixels[colour])
-                ),
-            )
-        )
+        chosen.append(max(sorted(pixels.keys() - set(chosen)), key=weight))
     return tuple(f"#{colour.hex()}" for colour in sorted(chosen, key=lambda c: -pixels[c]))
 
 

@@ -44,6 +44,14 @@ def test_palette_finds_the_colours_in_order() -> None:
     assert [colour_name(colour) for colour in found[:3]] == ["blue", "yellow", "red"]
 
 
+def test_palette_names_a_rare_colour_before_a_second_shade() -> None:
+    image = Image.linear_gradient("L").resize((96, 96)).point(lambda v: 100 + v // 8).convert("RGB")
+    image.paste("#d8442b", (0, 0, 14, 14))
+    image.paste("#1f3d7a", (20, 0, 34, 14))
+    names = [colour_name(colour) for colour in palette(image, 3)]
+    assert sorted(names) == ["blue", "grey", "red"]
+
+
 @pytest.mark.parametrize(
     ("colour", "name"),
     [("#000000", "black"), ("#ffffff", "white"), ("#808080", "grey"), ("#d8442b", "red"),
