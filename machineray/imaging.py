@@ -1,135 +1,263 @@
-"""Picture files <-> pixels: whatever Pillow reads becomes upright 8-bit sRGB, or a reason."""
+"""Pictures as bytes, as Pillow images and as arrays: the one place that reads and writes them.
 
+`decode` takes whatever a museum, a scanner or a telephone wrote and returns one kind of picture:
+upright, 8-bit RGB in sRGB. It is safe in threads: nothing global is switched for a call.
+"""
+
+import functools
 import io
-import struct
 import warnings
-import zlib
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageFile
 
 from machineray.errors import InputError
 
 Format = Literal["png", "jpeg", "webp"]
 
-# One limit for all that Pillow opens, pictures within pictures too: it refuses twice this number,
-# and warns above it, which tells a user nothing. Nor do its remarks on odd metadata.
-MAX_PIXELS = 200_000_000
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
-warnings.filterwarnings("ignore", module=r"PIL\.")
-_WIDE_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+# Formats of still pictures with a signature of their own. Not here: those that run a program
+# (EPS), need a handler (WMF, GRIB), or take nearly any bytes for theirs (TGA, SPIDER, DIB).
+FORMATS = (
+    *("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "GIF", "JPEG2000"),
+    *("BMP", "PPM", "PSD", "PCX", "SGI", "QOI"),
+)
+
+# What people (and broken downloads) leave among pictures, by the first bytes.
+STRANGERS = (
+    (b"<!doctype html", "a web page: download the picture itself"),
+    (b"<html", "a web page: download the picture itself"),
+    (b"<svg", "a vector drawing (SVG): export it as PNG"),
+    (b"<?xml", "an XML document or vector drawing: export it as PNG"),
+    (b"%pdf", "a PDF document: export its page as PNG"),
+    (b"%!ps", "a PostScript drawing: export it as PNG"),
+    (b"pk\x03\x04", "a ZIP archive or office document: unpack it"),
+    (b"\x1f\x8b", "a gzip archive: unpack it"),
+    (b"rar!", "a RAR archive: unpack it"),
+    (b"version https://git-lfs", "a Git LFS pointer: fetch the picture with `git lfs pull`"),
+    (b"\x00\x00\x00\x00\x00\x00\x00\x00", "nothing but zeros at its start: copy it again"),
+)
+
+UPRIGHT = {  # EXIF orientation -> what undoes it (Exif 2.32, tag 0x0112)
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+COLOUR_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}  # Pillow -> ICC
 
 
-def decode(data: bytes, name: str) -> Image.Image:
-    """The picture in a file: upright, sRGB, mode RGB, 8 bits a channel; alpha over white.
+def decode(data: bytes, name: str, *, max_pixels: int = 300_000_000) -> Image.Image:
+    """The bytes of a picture file -> an upright 8-bit RGB picture in sRGB, without metadata.
 
-    EXIF rotation is applied, an embedded ICC profile is converted, of several frames the first is
-    taken. InputError names the file and says what is wrong with it.
+    EXIF rotation is applied, an embedded ICC profile is converted, transparency lies on white,
+    16-bit grey, CMYK and palettes become RGB; of several frames or pages it is the first.
+
+    Raises:
+        InputError: empty, not a picture, damaged, truncated, or more than `max_pixels`;
+            `name` says which file in the message.
     """
-    if not data:
-        raise InputError(f"{name}: the file is empty; get it again")
+    image = _open(data, name, max_pixels)
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            profile = image.info.get("icc_profile")
-            upright = ImageOps.exif_transpose(image)
-            return _srgb(_flat(upright, profile), profile)
-    except UnidentifiedImageError as error:
-        raise InputError(f"{name}: not a picture that can be read") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(
-            f"{name}: more than {MAX_PIXELS:,} pixels (a decompression bomb?); scale it down"
-        ) from error
-    # Pillow's readers raise whatever a hostile file brings them to.
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        OverflowError,
-        IndexError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        NotImplementedError,
-        struct.error,
-        zlib.error,
-    ) as error:
-        reason = str(error) or type(error).__name__
-        raise InputError(f"{name}: broken or cut off ({reason}); get it again") from error
+        image.load()
+        return _srgb(_upright(image), image.info.get("icc_profile"))
+    except Exception as error:  # decoders of many formats raise anything on hostile bytes
+        raise InputError(f"{name}: {_damage(image.format, error)}") from error
 
 
-def _flat(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB, CMYK (when a profile tells its colours) or grey (likewise), without alpha."""
-    if image.mode in _WIDE_MODES:
-        image = _from_wide(image)
-    if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    elif image.mode in ("RGB", "L") and "transparency" in image.info:
-        image = image.convert("RGBA")
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
-        rgba = image.convert("RGBA")
-        ground = Image.new("RGBA", rgba.size, "white")
-        image = Image.alpha_composite(ground, rgba).convert("RGB")
-    if image.mode in ("CMYK", "L", "LAB") and profile:
-        return image
-    return image if image.mode == "RGB" else image.convert("RGB")
+def picture_format(data: bytes, name: str) -> str:
+    """The real format by the header alone ("JPEG", "PNG", "TIFF"...), whatever the file's name.
 
-
-def _from_wide(image: Image.Image) -> Image.Image:
-    """16 bits, 32 bits and floats a pixel -> 8 bits; Pillow's own conversion clips."""
-    values = np.nan_to_num(np.asarray(image, np.float64))
-    if image.mode == "F":
-        top = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0
-    else:
-        top = 65535.0 if values.max(initial=0.0) > 255.0 else 255.0
-    return Image.fromarray(np.round(values.clip(0, top) * (255.0 / top)).astype(np.uint8))
-
-
-def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert by the embedded profile; a broken or unfitting profile is left aside."""
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(
-                image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-            if converted is not None:
-                return _bare(converted)
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass
-    return _bare(image.convert("RGB"))
-
-
-def _bare(image: Image.Image) -> Image.Image:
-    """Only the pixels: no metadata of the file may reach what we write."""
-    image.info.clear()
-    return image
-
-
-def encode(image: Image.Image, format: Format, *, quality: int = 95) -> bytes:
-    """The file of an RGB picture; the same bytes for the same pixels and versions.
-
-    PNG is lossless; quality (1..100) is JPEG's and WebP's. finish/encoding.py writes what goes to
-    a printer, with profile and print size.
+    Raises:
+        InputError: empty, not a picture, or the header is damaged.
     """
-    options: dict[str, object] = {"quality": quality}
-    if format == "png":
-        options = {"compress_level": 6}
-    elif format == "jpeg":
-        options["subsampling"] = 0 if quality >= 90 else 2
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
+    kind = _open(data, name, max_pixels=None).format
+    return "JPEG" if kind == "MPO" else str(kind)  # a camera's JPEG with previews behind it
+
+
+def encode(
+    image: Image.Image,
+    format: Format,
+    *,
+    quality: int = 95,
+    dpi: int | None = None,
+    with_profile: bool = False,
+) -> bytes:
+    """An RGB picture -> the file's bytes; the same picture gives the same bytes.
+
+    Args:
+        image: mode RGB.
+        format: "png" (lossless), "jpeg" (4:4:4) or "webp".
+        quality: 1..100 of JPEG and WebP.
+        dpi: pixels per inch in print, of PNG and JPEG.
+        with_profile: embed the sRGB profile.
+    """
+    options: dict[str, Any] = {"icc_profile": srgb_profile() if with_profile else None}
+    if dpi is not None and format != "webp":
+        options["dpi"] = (dpi, dpi)
+    if format != "png":
+        options["quality"] = quality
+    if format == "jpeg":  # strong colours side by side smear when chroma is halved: 4:4:4
+        options |= {"subsampling": 0, "optimize": True}
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
 
 
 def to_array(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels of an RGB picture, (H, W, 3)."""
-    return np.asarray(image, np.uint8)
+    """An RGB picture -> (H, W, 3) uint8, a copy."""
+    return np.array(image.convert("RGB"))
 
 
-def from_array(pixels: NDArray[np.uint8]) -> Image.Image:
-    """The RGB picture of pixels (H, W, 3)."""
-    return Image.fromarray(pixels)
+def from_array(array: NDArray[np.uint8]) -> Image.Image:
+    """(H, W, 3) uint8 -> an RGB picture."""
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise ValueError(f"(H, W, 3) uint8 expected, not {array.shape} {array.dtype}")
+    return Image.fromarray(array)
+
+
+@functools.cache
+def srgb_profile() -> bytes:
+    """The ICC profile of sRGB, the same bytes at any time of day."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    # LittleCMS writes the time of creation into bytes 24..35 of the header (ICC.1, sec. 7.2):
+    # year, month, day, hour, minute, second.
+    profile[24:36] = b"".join(part.to_bytes(2, "big") for part in (2000, 1, 1, 0, 0, 0))
+    return bytes(profile)
+
+
+def _open(data: bytes, name: str, max_pixels: int | None) -> ImageFile.ImageFile:
+    """The file's header read, its pixels not yet.
+
+    Not by Image.open: its limit of pixels is one global for the whole process.
+    """
+    if not data:
+        raise InputError(f"{name}: empty file (0 bytes): copy it again")
+    _hush_pillow()
+    Image.init()
+    start = data[:16].ljust(16, b"\xff")  # some signatures stumble over shorter bytes
+    for kind in FORMATS:
+        factory, accept = Image.OPEN.get(kind, (None, None))  # AVIF: not in every Pillow
+        if factory is None or accept is None or not accept(start):
+            continue
+        try:
+            image = factory(io.BytesIO(data), name)
+        except Exception as error:  # see decode
+            raise InputError(f"{name}: {_damage(kind, error)}") from error
+        width, height = image.size
+        if max_pixels is not None and width * height > max_pixels:
+            raise InputError(
+                f"{name}: {width}x{height} is more than {max_pixels / 1e6:g} million pixels, "
+                "a decompression bomb or too large: scale it down"
+            )
+        return image
+    raise InputError(f"{name}: not a picture: {_stranger(data)}")
+
+
+def _hush_pillow() -> None:
+    """Let no warning of Pillow out: odd metadata is no news, what matters is raised.
+
+    warnings.catch_warnings is not safe in threads; a filter that is added once and stays is.
+    """
+    ours = ("ignore", Warning, r"PIL\.")
+    for action, _, category, module, _ in warnings.filters:
+        if (action, category, getattr(module, "pattern", module)) == ours:
+            return
+    warnings.filterwarnings("ignore", category=Warning, module=ours[2])
+
+
+def _stranger(data: bytes) -> str:
+    start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for lead, words in STRANGERS:
+        if start.startswith(lead):
+            return words
+    if data[4:8] == b"ftyp":
+        return "a video or an HEIC photograph: export it as JPEG or PNG"
+    return "no picture format that Pillow reads: export it as JPEG or PNG"
+
+
+def _damage(kind: str | None, error: Exception) -> str:
+    words = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, MemoryError):
+        return f"the {kind} picture needs more memory than there is: scale it down"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"too many pixels for {kind}, a decompression bomb?: scale it down ({words})"
+    if isinstance(error, EOFError) or "truncated" in words.lower():
+        return f"truncated {kind}: the file ends before the picture does: copy it again ({words})"
+    return f"damaged {kind}: copy it again ({words})"
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # EXIF is often broken, and then says nothing
+        return image
+    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
+
+
+def _srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+    """Any mode -> RGB in sRGB, transparency over white."""
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+        image = image.convert("RGB")
+    elif image.mode in ("P", "PA", "1", "YCbCr", "HSV", "RGBA", "RGBX", "LA"):
+        image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
+    elif image.mode == "F" or image.mode.startswith("I"):
+        image = _deep_grey(image)
+    picture = _converted(image, icc_profile)
+    if alpha is not None:
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=alpha)
+        picture = white
+    picture.info.clear()
+    return picture
+
+
+def _deep_grey(image: Image.Image) -> Image.Image:
+    """16-bit (also as 32-bit integers) or floating-point grey -> 8-bit grey, rounded."""
+    grey = np.nan_to_num(np.asarray(image).astype(np.float32))
+    white = 65535.0
+    if image.mode == "F":  # light in 0..1, or in 0..255 when anything is above 1
+        white = 1.0 if grey.max() <= 1 else 255.0
+    elif grey.max() > white:
+        white = float(2**31 - 1)
+    return Image.fromarray(np.rint(np.clip(grey / white, 0, 1) * 255).astype(np.uint8))
+
+
+def _converted(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+    """RGB by the embedded profile; by Pillow where there is none, or a broken or foreign one."""
+    try:
+        if image.mode == "LAB":
+            source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        elif icc_profile:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+        else:
+            return image.convert("RGB")
+        if source.profile.xcolor_space.strip() == COLOUR_SPACES.get(image.mode):
+            named = source.profile.profile_description or ""
+            if not (image.mode == "RGB" and named.startswith(("sRGB IEC61966", "sRGB built-in"))):
+                return _transformed(image, source)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        pass  # the profile is broken: the colours are read as sRGB, as browsers do
+    return image.convert("RGB")
+
+
+def _transformed(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+    picture = ImageCms.profileToProfile(
+        image,
+        source,
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGB",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    assert picture is not None  # None only when in place
+    return picture
