@@ -99,7 +99,7 @@ def shared_options(
     """The options of every job -> Job (its stage is set by `command`)."""
     return Job(
         stage="",
-        run=checked_run(run),
+        run=checked_run(run) if run else "",
         root=root,
         input=input,
         part=Part(index, of),
@@ -119,6 +119,7 @@ def command(function: JobFunction) -> Callable[..., Iterator[Event]]:
     """One function with the options of the job and the shared ones, for typer."""
     shared = inspect.signature(shared_options).parameters
     own = list(inspect.signature(function).parameters.values())[1:]
+    names = [parameter.name for parameter in own]
     parameters = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for parameter in (
@@ -128,8 +129,9 @@ def command(function: JobFunction) -> Callable[..., Iterator[Event]]:
     ]
 
     def run_job(**options: Any) -> Iterator[Event]:
-        job = shared_options(**{name: options.pop(name) for name in shared if name in options})
-        return function(replace(job, stage=function.__name__), **options)
+        given = {name: options[name] for name in shared}
+        job = replace(shared_options(**given), stage=function.__name__)
+        return function(job, **{name: options[name] for name in names})
 
     run_job.__name__ = function.__name__
     run_job.__doc__ = function.__doc__

@@ -64,8 +64,9 @@ class Task:
 
     plan: Plan
     unit: str
-    work: Callable[[Sequence[Any]], Iterator[Outcome | Event]]
+    work: Callable[[int, Sequence[Any]], Iterator[Outcome | Event]]  # (index, its items)
     merge: Callable[[list[Row]], Iterator[tuple[str, bytes]]]
+    total: float | None = None  # set: the work tells its own progress, up to this
 
 
 def batches(items: Sequence[Item], size: int) -> list[list[Item]]:
@@ -110,22 +111,24 @@ def execute(stage: StageRun, task: Task, part: Part, max_failures: int | None) -
     """
     plan = stage.settle_plan(task.plan)
     if stage.is_complete():
-        yield Progress(stage.stage, plan.items, plan.items, task.unit, "already done")
+        total = plan.items if task.total is None else task.total
+        yield Progress(stage.stage, total, total, task.unit, "already done")
         return
     done = set(stage.done_indexes())
     ours = part.select(len(plan.indexes))
-    total = sum(len(plan.indexes[index]) for index in ours)
+    of_all = sum(len(plan.indexes[index]) for index in ours)
     count = sum(len(plan.indexes[index]) for index in ours if index in done)
-    yield Progress(stage.stage, count, total, task.unit)
+    if task.total is None:
+        yield Progress(stage.stage, count, of_all, task.unit)
     for index in ours:
         if index in done:
             continue
-        for event in _do_index(stage, index, task.work(plan.indexes[index])):
-            if isinstance(event, int):
-                count += event
-                yield Progress(stage.stage, count, total, task.unit)
-            else:
+        for event in _do_index(stage, index, task.work(index, plan.indexes[index])):
+            if not isinstance(event, int):
                 yield event
+            elif task.total is None:
+                count += event
+                yield Progress(stage.stage, count, of_all, task.unit)
     yield from _merge(stage, plan, task, max_failures)
 
 

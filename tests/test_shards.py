@@ -23,7 +23,7 @@ class Killed(BaseException):
 def squares(items: int, bad: frozenset[int] = frozenset(), killed_at: int = -1) -> Task:
     """Square the numbers below `items`, three at a time; the bad ones are refused."""
 
-    def work(numbers: Sequence[Any]) -> Iterator[Outcome]:
+    def work(index: int, numbers: Sequence[Any]) -> Iterator[Outcome]:
         for number in numbers:
             if number == killed_at:
                 raise Killed

@@ -11,16 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from machineray.errors import InputError
-from machineray.imaging import decode, encode, from_array
+from machineray.imaging import decode
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One training picture (R, R, 3) with what is known about it. No dot in the key."""
+    """One training picture as PNG, with what is known about it. No dot in the key."""
 
     key: str
-    pixels: NDArray[np.uint8]
+    png: bytes
     metadata: Mapping[str, Any]
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """The picture (R, R, 3); InputError when it is damaged."""
+        return np.asarray(decode(self.png, f"{self.key}.png"), np.uint8)
 
 
 def packed(samples: Iterable[Sample]) -> bytes:
@@ -29,32 +33,25 @@ def packed(samples: Iterable[Sample]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for sample in samples:
             metadata = json.dumps(sample.metadata, ensure_ascii=False).encode()
-            _add(tar, f"{sample.key}.png", encode(from_array(sample.pixels), "png"))
-            _add(tar, f"{sample.key}.json", metadata)
+            for name, data in ((f"{sample.key}.png", sample.png), (f"{sample.key}.json", metadata)):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                member.mode = 0o644
+                tar.addfile(member, io.BytesIO(data))
     return buffer.getvalue()
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    member.mode = 0o644
-    tar.addfile(member, io.BytesIO(data))
-
-
 def unpacked(data: bytes, name: str) -> Iterator[Sample]:
-    """The samples of a shard, one at a time; InputError names the shard and the member."""
+    """The samples of a shard, one at a time; InputError names the shard."""
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-            pending: dict[str, bytes] = {}
+            parts: dict[str, bytes] = {}
             for member in tar:
                 key, _, kind = member.name.partition(".")
                 file = tar.extractfile(member)
-                if file is None:
-                    raise InputError(f"{name}, {member.name}: not a file")
-                pending[kind] = file.read()
-                if {"png", "json"} <= pending.keys():
-                    pixels = np.asarray(decode(pending["png"], f"{name}, {member.name}"))
-                    yield Sample(key, pixels, json.loads(pending["json"]))
-                    pending = {}
+                parts[kind] = file.read() if file else b""
+                if {"png", "json"} <= parts.keys():
+                    yield Sample(key, parts["png"], json.loads(parts["json"]))
+                    parts = {}
     except (tarfile.TarError, ValueError) as error:
-        raise InputError(f"{name}: not a whole shard: {error}; make it again") from error
+        raise InputError(f"{name}: not a whole shard ({error}); make it again") from error

@@ -1,0 +1,232 @@
+"""Hang the artworks on one page that opens from its folder.
+
+mray run gallery --run klee
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jobs import Job, main
+from jobs.pictures import Pictures, pictures, read_picture
+from machineray import __version__
+from machineray.errors import InputError
+from machineray.log import Event
+from machineray.runs import Plan, Row, StageRun, json_lines, parsed_lines
+from machineray.shards import Done, Outcome, Refused, Task, batches, each
+
+if TYPE_CHECKING:
+    from machineray.gallery.pictures import Picture
+    from machineray.gallery.rooms import Comparison, Credit, Progress
+
+LICENCE = (
+    "Yes. MachineRay claims nothing in these pictures: print them, sell them, change them, share "
+    "them. Its own code is under the Apache License 2.0, and no part of it is under a "
+    "non-commercial one.",
+    "They were learned from the paintings below, whose painters died long enough ago that the "
+    "works are in the public domain where the catalogue says so. What protection a picture made "
+    "by a machine has differs from country to country; nobody else's rights are bought with it.",
+    "The super-resolution network (idealo RRDN, Apache-2.0) was trained on DIV2K, whose own terms "
+    "speak of academic research: a printer's lawyer may want to know.",
+)
+
+
+def gallery(
+    job: Job,
+    title: Annotated[str, typer.Option(help="The page's heading.")] = "New abstractions",
+    limit: Annotated[
+        int, typer.Option(min=1, max=5000, help="Hang at most so many, evenly chosen.")
+    ] = 1000,
+) -> Iterator[Event]:
+    """Make the gallery: one static page with every artwork, how it was learned, and the credits."""
+    source = pictures(job)
+    step = max(1, -(-len(source.rows) // limit))
+    rows = {row["id"]: row for row in source.rows[::step]}
+    plan = Plan(
+        stage=job.stage,
+        arguments={"title": title, "limit": limit},
+        input=source.source,
+        indexes=batches(list(rows), job.row.items_per_index),
+    )
+
+    def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
+        from machineray.gallery.pictures import palette, previews
+        from machineray.imaging import decode, encode
+
+        def one(item: str) -> Done:
+            row = rows[item]
+            image = decode(source.read(row), row["key"])
+            copies = previews(image, f"previews/{item}")
+            record = {**row, "palette": list(palette(image))}
+            image.thumbnail((400, 400))
+            sheet = {f"sheet/{item}.png": encode(image, "png")}
+            return Done({**{copy.file: data for copy, data in copies.items()}, **sheet}, [record])
+
+        for item, value in each(one, items, job.workers):
+            yield Refused(item, str(value)) if isinstance(value, InputError) else value
+
+    def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
+        yield from _page(job, source, title, records)
+
+    yield from job.execute(Task(plan, job.row.unit, work, merge))
+
+
+def _page(
+    job: Job, source: Pictures, title: str, records: list[Row]
+) -> Iterator[tuple[str, bytes]]:
+    """The page and the pictures that belong to it as a whole."""
+    from machineray.gallery.page import Colophon, gallery_page
+
+    stage = source.stage
+    generate = stage.sibling("generate") if stage else None
+    plan = generate.plan() if generate else None
+    made_by = str(plan.input["from"]) if plan else ""
+    paintings = _catalog_named(job, plan.input.get("paintings") if plan else None)
+    train = _stage_named(job, made_by) if made_by.endswith("/train") else None
+    progress, training_files = _progress(train, len(paintings)) if train else (None, {})
+    credits, credit_files = _credits(job, paintings)
+    comparison, comparison_files = _comparison(train)
+    yield from {**training_files, **credit_files, **comparison_files}.items()
+    yield "contact-sheet.png", _sheet(job, records)
+    run = made_by.partition("/")[0] or job.run
+    page = gallery_page(
+        title,
+        [_work(row, job.run) for row in records],
+        colophon=Colophon(
+            __version__,
+            job.run,
+            f"mray run pipeline --trained {run}/train --seeds 1000-1099 --run {run[:27]}-more",
+        ),
+        progress=progress,
+        credits=credits,
+        comparison=comparison,
+        licence_text=LICENCE,
+    )
+    yield "index.html", page.encode()
+    yield "catalog.jsonl", json_lines(records)
+
+
+def _work(row: Row, run: str) -> Any:
+    from machineray.gallery.page import Work
+    from machineray.gallery.pictures import preview_pictures
+
+    return Work(
+        id=row["id"],
+        seed=row["seed"],
+        psi=row["psi"] if row["psi"] is not None else 1.0,
+        width=row["width"],
+        height=row["height"],
+        full=_beside(row["key"], run),
+        sidecar=_beside(row["sidecar"], run),
+        previews=preview_pictures(row["width"], row["height"], f"previews/{row['id']}"),
+        dpi=row["dpi"],
+        snapshot=row["snapshot"],
+        palette=tuple(row["palette"]),
+    )
+
+
+def _beside(key: str, run: str) -> str:
+    """A root-relative key as a path from runs/<run>/gallery/."""
+    inside = f"runs/{run}/"
+    return f"../{key.removeprefix(inside)}" if key.startswith(inside) else f"../../../{key}"
+
+
+def _stage_named(job: Job, name: str) -> StageRun:
+    run, _, stage = name.partition("/")
+    return StageRun(job.store, run, stage)
+
+
+def _catalog_named(job: Job, name: Any) -> list[Row]:
+    stage = _stage_named(job, name) if name else None
+    return stage.catalog() if stage and stage.is_complete() else []
+
+
+def _sheet(job: Job, records: list[Row]) -> bytes:
+    """One picture of all works (at most 120 of them)."""
+    from machineray.gallery.sheet import contact_sheet
+    from machineray.imaging import decode, encode
+
+    step = max(1, -(-len(records) // 120))
+    images = [
+        decode(job.output.read(f"sheet/{row['id']}.png"), row["id"]) for row in records[::step]
+    ]
+    return encode(contact_sheet(images), "png")
+
+
+def _progress(train: StageRun, paintings: int) -> tuple["Progress", dict[str, bytes]]:
+    """How the network learned, and the grids as files beside the page."""
+    from machineray.gallery.rooms import Grid, Progress
+    from machineray.imaging import decode, encode
+
+    rows = parsed_lines(train.read("metrics.jsonl"), train.key("metrics.jsonl"))
+    grids, grid_files = [], {}
+    for snapshot in train.catalog():
+        image = decode(train.read(snapshot["grid"]), snapshot["grid"])
+        file = f"training/{snapshot['nimg']:09d}.webp"
+        grid_files[file] = encode(image, "webp", quality=85)
+        grids.append(Grid(snapshot["nimg"] / 1000, _picture(file, image.width, image.height)))
+    last: Row = rows[-1] if rows else {"kimg": 0.0, "seconds_total": 0.0, "machine": "this machine"}
+    progress = Progress(
+        kimg=last["kimg"],
+        seconds=last["seconds_total"],
+        machine=last["machine"],
+        paintings=paintings,
+        grids=grids,
+        metrics=rows,
+        outlook=(
+            "That is very little: the networks of the literature look at millions of pictures. "
+            "Begin a new run with a larger --kimg, or a larger --preset on a GPU, and go to bed."
+            if last["kimg"] < 100
+            else ""
+        ),
+    )
+    return progress, grid_files
+
+
+def _credits(job: Job, paintings: list[Row]) -> tuple[list["Credit"], dict[str, bytes]]:
+    """What the network learned from, with a small copy of each."""
+    from machineray.gallery.pictures import CREDIT_LONG_SIDES, previews
+    from machineray.gallery.rooms import Credit
+    from machineray.imaging import decode
+
+    credits, thumbnails = [], {}
+    for row in paintings:
+        image = decode(read_picture(job.store, row["key"]), row["key"])
+        copies = previews(image, f"paintings/{row['id']}", long_sides=CREDIT_LONG_SIDES)
+        (picture,) = copies
+        thumbnails[picture.file] = copies[picture]
+        names = ("artist", "year", "died", "source", "source_url", "rights")
+        known = {name: row.get(name) for name in names}
+        credits.append(Credit(row.get("title") or row["id"], **known, thumbnail=picture))
+    return credits, thumbnails
+
+
+def _comparison(train: StageRun | None) -> tuple["Comparison | None", dict[str, bytes]]:
+    """What the demo's preset gave when it ran for hours; it ships with the package."""
+    from machineray.gallery.rooms import Comparison
+    from machineray.imaging import decode
+
+    plan = train.plan() if train else None
+    folder = files("machineray.gallery").joinpath("longer")
+    if plan is None or plan.arguments.get("preset") != "demo" or not folder.is_dir():
+        return None, {}
+    told = json.loads(folder.joinpath("longer.json").read_text(encoding="utf-8"))
+    data = folder.joinpath("longer.webp").read_bytes()
+    image = decode(data, "longer.webp")
+    picture = _picture("training/longer.webp", image.width, image.height)
+    figures = [(str(name), str(value)) for name, value in told["figures"]]
+    comparison = Comparison(told["title"], picture, told["caption"], figures)
+    return comparison, {picture.file: data}
+
+
+def _picture(file: str, width: int, height: int) -> "Picture":
+    from machineray.gallery.pictures import Picture
+
+    return Picture(file, width, height)
+
+
+if __name__ == "__main__":
+    main(gallery)

@@ -1,0 +1,88 @@
+"""One sample a seed, from a run's network or any snapshot file.
+
+mray run generate --run klee --seeds 0-99 --psi 0.8
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jobs import Job, main
+from jobs.pictures import input_stage
+from machineray.errors import UsageError
+from machineray.log import Event
+from machineray.runs import Plan, Row, json_lines, sha256_of
+from machineray.seeds import parsed_seeds
+from machineray.shards import Done, Outcome, Task, batches
+from machineray.storage import open_store
+
+NEWEST = "snapshot.safetensors"
+
+
+def generate(
+    job: Job,
+    seeds: Annotated[str, typer.Option(help="Which samples, such as 0-99,200.")] = "0-23",
+    psi: Annotated[
+        float, typer.Option(min=0, max=2, help="Truncation: 0 the mean picture, 1 all variety.")
+    ] = 1.0,
+    snapshot: Annotated[
+        Path | None, typer.Option(help="Draw from this snapshot file instead of the run's.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Samples at a time; changes no pixel.")] = 8,
+) -> Iterator[Event]:
+    """Draw one picture a seed; the same seed is the same picture, alone or among many."""
+    data, source = _snapshot(job, snapshot)
+    plan = Plan(
+        stage=job.stage,
+        arguments={"psi": psi},
+        input=source,
+        indexes=batches(parsed_seeds(seeds), job.row.items_per_index),
+    )
+
+    def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
+        import torch
+        from machineray.gan.sampling import sample
+        from machineray.gan.state import load_snapshot
+
+        from machineray.imaging import encode, from_array
+
+        torch.set_num_threads(job.workers)
+        network = load_snapshot(data, source["from"]).generator
+        for seed, pixels in sample(network, items, psi, batch=batch):
+            name = f"samples/seed{seed:06d}.png"
+            height, width, _ = pixels.shape
+            row = {
+                "id": f"seed{seed:06d}",
+                "key": job.output.key(name),
+                "seed": seed,
+                "psi": psi,
+                "snapshot": source["sha256"],
+                "width": width,
+                "height": height,
+            }
+            yield Done({name: encode(from_array(pixels), "png")}, [row])
+
+    def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
+        yield "catalog.jsonl", json_lines(records)
+
+    yield from job.execute(Task(plan, job.row.unit, work, merge))
+
+
+def _snapshot(job: Job, path: Path | None) -> tuple[bytes, dict[str, Any]]:
+    """The snapshot's bytes, and the plan's word for where it and its paintings come from."""
+    if path is not None:
+        data = open_store(path.absolute().parent).read(path.name)
+        return data, {"from": path.name, "sha256": sha256_of(data), "paintings": None}
+    stage = input_stage(job)
+    if stage is None or stage.stage != "train":
+        raise UsageError(f"--input {job.input}: generate reads RUN/train, or --snapshot FILE")
+    stage.require_complete()
+    data, plan = stage.read(NEWEST), stage.plan()
+    paintings = plan.input["from"] if plan else None
+    return data, {"from": stage.name, "sha256": sha256_of(data), "paintings": paintings}
+
+
+if __name__ == "__main__":
+    main(generate)

@@ -1,0 +1,71 @@
+"""What may enter the museum: whole, readable pictures that are what their name says."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from machineray.collect.catalog import FIELDS, UNKNOWN, Metadata
+from machineray.errors import InputError
+from machineray.imaging import decode, picture_format
+
+MAX_PIXELS = 300_000_000
+
+# The real format -> extensions that say so; the first is the one that we write.
+EXTENSIONS: dict[str, tuple[str, ...]] = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "PNG": (".png", ".apng"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "AVIF": (".avif", ".avifs"),
+    "GIF": (".gif",),
+    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpf", ".jpx", ".jpc"),
+    "BMP": (".bmp", ".dib"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "PSD": (".psd",),
+    "PCX": (".pcx",),
+    "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
+    "QOI": (".qoi",),
+}
+
+
+@dataclass(frozen=True)
+class Painting:
+    """An admitted picture: its catalog row, and the extension of its real format (".jpg")."""
+
+    row: dict[str, Any]
+    extension: str
+
+
+def admit(
+    data: bytes, name: str, metadata: Metadata = UNKNOWN, *, max_pixels: int = MAX_PIXELS
+) -> Painting:
+    """The bytes of a file -> its catalog row; the picture is decoded to its last pixel once.
+
+    The row's `key` is relative to the stage ("paintings/<id>.jpg"); the file is to be stored
+    byte for byte. Of an animation or a document of many pages the first picture is meant, as
+    `imaging.decode` reads it. A name without extension is taken at the bytes' word.
+
+    Raises:
+        InputError: empty, not a picture, misnamed, damaged, truncated, or a decompression bomb.
+    """
+    kind = picture_format(data, name)
+    extension = PurePosixPath(name).suffix.lower()
+    if extension and extension not in EXTENSIONS[kind]:
+        raise InputError(
+            f"{name}: misnamed: the bytes are {kind}, not {extension}: "
+            f"rename it to {EXTENSIONS[kind][0]}, or export it anew"
+        )
+    image = decode(data, name, max_pixels=max_pixels)
+    sha256 = hashlib.sha256(data).hexdigest()
+    row = {
+        "id": sha256[:16],
+        "key": f"paintings/{sha256[:16]}{EXTENSIONS[kind][0]}",
+        "name": name,
+        **{field: metadata.get(field) for field in FIELDS},
+        "width": image.width,
+        "height": image.height,
+        "sha256": sha256,
+        "bytes": len(data),
+    }
+    return Painting(row, EXTENSIONS[kind][0])
