@@ -1,0 +1,130 @@
+"""The layers of StyleGAN2 (Karras et al. 2020, arXiv 1912.04958), from the papers.
+
+Resampling with the filter [1, 3, 3, 1] is exactly bilinear interpolation by 2 with half-pixel
+centres, so torch's own kernels do it. They renormalise at the border where a zero-padded filter
+darkens it.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LEAKY_SLOPE = 0.2
+
+
+def activated(x: Tensor) -> Tensor:
+    """Leaky ReLU of slope 0.2, times sqrt(2) so that the variance stays about 1."""
+    return F.leaky_relu(x, LEAKY_SLOPE) * math.sqrt(2)
+
+
+def upsampled(x: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, 2H, 2W), filter [1, 3, 3, 1] (Karras 2019, sec. 3)."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def downsampled(x: Tensor) -> Tensor:
+    """(N, C, 2H, 2W) -> (N, C, H, W), filter [1, 3, 3, 1] / 8 a side."""
+    return F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False, antialias=True)
+
+
+def blurred(x: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, H + 1, W + 1), filter [1, 3, 3, 1] / 8 a side, zeros around."""
+    channels = x.shape[1]
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device) / 8
+    rows = taps.reshape(1, 1, 4, 1).expand(channels, 1, 4, 1)
+    columns = taps.reshape(1, 1, 1, 4).expand(channels, 1, 1, 4)
+    x = F.conv2d(x, rows, padding=(2, 0), groups=channels)
+    return F.conv2d(x, columns, padding=(0, 2), groups=channels)
+
+
+def pixel_norm(z: Tensor) -> Tensor:
+    """(N, C) -> (N, C), each row scaled to a mean square of 1 (Karras 2018, sec. 4.2)."""
+    return z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+class Linear(nn.Module):
+    """A linear layer with an equalised learning rate (Karras 2018, sec. 4.1).
+
+    The weights are kept at unit variance and scaled at run time; `lr_multiplier` makes the layer
+    learn so much slower (0.01 in the mapping network).
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, bias: float = 0.0, lr_multiplier: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((outputs,), bias / lr_multiplier))
+        self.gain = lr_multiplier / math.sqrt(inputs)
+        self.lr_multiplier = lr_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs) -> (N, outputs)."""
+        return F.linear(x, self.weight * self.gain, self.bias * self.lr_multiplier)
+
+
+class Conv(nn.Module):
+    """A convolution with an equalised learning rate; `down`: blurred and halved on the way."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, bias: bool = True, down: bool = False
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.gain = 1 / math.sqrt(inputs * kernel**2)
+        self.down = down
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H, W), or (N, outputs, H/2, W/2)."""
+        weight = self.weight * self.gain
+        if not self.down:
+            return F.conv2d(x, weight, self.bias, padding="same")
+        # Blur and convolution commute, so only every second output needs to be computed.
+        if weight.shape[2] == 1:
+            return F.conv2d(downsampled(x), weight, self.bias)
+        return F.conv2d(blurred(x), weight, self.bias, stride=2)
+
+
+class ModulatedConv(nn.Module):
+    """A convolution whose input channels are scaled by a style (StyleGAN2, eq. 1 to 3).
+
+    Scaling the activations before and after one shared-weight convolution is the same mathematics
+    as a convolution with weights of its own for each sample, and faster.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, w_dim: int, demodulate: bool = True
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.affine = Linear(w_dim, inputs, bias=1.0)
+        self.gain = 1 / math.sqrt(inputs * kernel**2)
+        self.demodulate = demodulate
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """(N, inputs, H, W), (N, w_dim) -> (N, outputs, H, W)."""
+        style = self.affine(w)
+        weight = self.weight * self.gain
+        y = F.conv2d(x * style[:, :, None, None], weight, padding="same")
+        if not self.demodulate:
+            return y
+        # eq. 3: 1 / sqrt(sum over inputs and taps of (style * weight)^2)
+        energy = F.linear(style.square(), weight.square().sum(dim=(2, 3)))
+        return y * torch.rsqrt(energy + 1e-8)[:, :, None, None]
+
+
+def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
+    """(N, C, H, W) -> (N, C + 1, H, W): how much the samples of a group differ, as one more map.
+
+    Karras 2018, sec. 3; the groups are strided over the batch, so that neighbours stay apart.
+    """
+    samples, _, height, width = x.shape
+    size = math.gcd(group, samples)
+    groups = x.reshape(size, samples // size, *x.shape[1:])
+    variance = (groups - groups.mean(dim=0)).square().mean(dim=0)
+    spread = (variance + 1e-8).sqrt().mean(dim=(1, 2, 3))
+    maps = spread.repeat(size).reshape(samples, 1, 1, 1).expand(-1, 1, height, width)
+    return torch.cat((x, maps), dim=1)

@@ -1,0 +1,106 @@
+"""The light generator: few parameters, quick to learn; after FastGAN (Liu et al. 2021, 2101.04775).
+
+Upsampling blocks of convolution, noise, batch norm and a gated linear unit, and skip-layer
+excitation: maps of low resolution switch the channels of maps sixteen times as large.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from machineray.gan.randomness import Noise
+from machineray.gan.stylegan2 import channels_at, resolutions_to
+
+EXCITATION_RATIO = 16  # as FastGAN pairs 8 -> 128, 16 -> 256, …; see `excitation_pairs`
+
+
+class NoisyConv(nn.Module):
+    """3x3 convolution, noise of a learned strength, batch norm, gated linear unit."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, 2 * outputs, 3, padding=1, bias=False)
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.norm = nn.BatchNorm2d(2 * outputs)
+
+    def forward(self, x: Tensor, noise: Noise) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H, W)."""
+        y = self.conv(x)
+        y = self.norm(y + noise(y.shape[2], y.shape[3]) * self.noise_strength)
+        return F.glu(y, dim=1)
+
+
+class Excitation(nn.Module):
+    """Skip-layer excitation (FastGAN, eq. 1): small maps -> a factor for each channel of large."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(inputs, outputs, 4)
+        self.expand = nn.Conv2d(outputs, outputs, 1)
+
+    def forward(self, small: Tensor, large: Tensor) -> Tensor:
+        """(N, inputs, h, w), (N, outputs, H, W) -> (N, outputs, H, W)."""
+        pooled = F.adaptive_avg_pool2d(small, 4)
+        return large * torch.sigmoid(self.expand(F.silu(self.squeeze(pooled))))
+
+
+def excitation_pairs(resolution: int) -> dict[int, int]:
+    """{large resolution: small}: the last three resolutions, sixteen times the first ones."""
+    sides = resolutions_to(resolution)
+    return {side: side // EXCITATION_RATIO for side in sides if side // EXCITATION_RATIO >= 4} or {
+        resolution: 4
+    }
+
+
+class LightGenerator(nn.Module):
+    """z -> picture. z is its own w: psi scales it, and there is one for all layers."""
+
+    w_avg: Tensor
+    num_ws = 1
+
+    def __init__(
+        self, resolution: int, channel_base: int, channel_max: int, z_dim: int
+    ) -> None:
+        super().__init__()
+        self.resolution, self.z_dim = resolution, z_dim
+        self.mapping = nn.Identity()
+        sides = resolutions_to(resolution)
+        widths = [channels_at(side, channel_base, channel_max) for side in sides]
+        self.first = nn.ConvTranspose2d(z_dim, 2 * widths[0], 4, bias=False)
+        self.first_norm = nn.BatchNorm2d(2 * widths[0])
+        self.blocks = nn.ModuleList(NoisyConv(*pair) for pair in pairwise(widths))
+        width_at = dict(zip(sides, widths, strict=True))
+        self.pairs = excitation_pairs(resolution)
+        self.excitations = nn.ModuleDict(
+            {
+                str(large): Excitation(width_at[small], width_at[large])
+                for large, small in self.pairs.items()
+            }
+        )
+        self.to_rgb = nn.Conv2d(widths[-1], 3, 3, padding=1)
+        self.register_buffer("w_avg", torch.zeros(z_dim))
+        self.apply(_initialise)
+
+    def track(self, w: Tensor) -> None:
+        """The mean of z is 0 by definition."""
+
+    def synthesis(self, ws: Tensor, noise: Noise) -> Tensor:
+        """(N, 1, z_dim) -> picture (N, 3, R, R) in [-1, 1]."""
+        x = F.glu(self.first_norm(self.first(ws[:, 0, :, None, None])), dim=1)
+        maps = {4: x}
+        for block in self.blocks:
+            x = block(F.interpolate(x, scale_factor=2, mode="nearest"), noise)
+            side = x.shape[2]
+            if side in self.pairs:
+                x = self.excitations[str(side)](maps[self.pairs[side]], x)
+            maps[side] = x
+        return torch.tanh(self.to_rgb(x))
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, std=0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, mean=1.0, std=0.02)

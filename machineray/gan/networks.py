@@ -1,0 +1,66 @@
+"""Networks from a preset: the two generators and the two discriminators, freely combined."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from machineray.gan.light import LightGenerator
+from machineray.gan.presets import Preset
+from machineray.gan.projected import ProjectedDiscriminator
+from machineray.gan.randomness import Noise
+from machineray.gan.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
+
+Generator = StyleGAN2Generator | LightGenerator
+Discriminator = StyleGAN2Discriminator | ProjectedDiscriminator
+
+
+def new_generator(preset: Preset) -> Generator:
+    """A generator with fresh weights, drawn from torch's global random state."""
+    if preset.generator == "light":
+        return LightGenerator(
+            preset.resolution, preset.channel_base, preset.channel_max, preset.z_dim
+        )
+    return StyleGAN2Generator(
+        preset.resolution,
+        preset.channel_base,
+        preset.channel_max,
+        preset.mapping_layers,
+        preset.z_dim,
+    )
+
+
+def new_discriminator(preset: Preset, seed: int) -> Discriminator:
+    """A discriminator with fresh weights, drawn from torch's global random state."""
+    if preset.discriminator == "projected":
+        return ProjectedDiscriminator(seed)
+    return StyleGAN2Discriminator(preset.resolution, preset.channel_base, preset.channel_max)
+
+
+def learned_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters that an optimiser may change."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def draw(
+    generator: Generator,
+    z: Tensor,
+    noise: Noise,
+    psi: float = 1.0,
+    cutoff: int | None = None,
+) -> Tensor:
+    """z (N, z_dim) -> pictures (N, 3, R, R), about [-1, 1].
+
+    psi pulls w towards its mean: 0 the mean picture, 1 all variety (Karras 2019, sec. 2.2); with
+    `cutoff` only the first so many layers.
+    """
+    w = generator.mapping(z)
+    ws = w[:, None].repeat(1, generator.num_ws, 1)
+    ws[:, :cutoff] = torch.lerp(generator.w_avg.expand_as(ws[:, :cutoff]), ws[:, :cutoff], psi)
+    return generator.synthesis(ws, noise)
+
+
+def latents(seeds: Sequence[int], z_dim: int) -> tuple[Tensor, list[torch.Generator]]:
+    """(z (N, z_dim), one random generator a seed): the generators go on to draw the noise."""
+    rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return torch.stack([torch.randn(z_dim, generator=rng) for rng in rngs]), rngs

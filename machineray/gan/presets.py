@@ -1,0 +1,62 @@
+"""The networks that `--preset` names, one row each; kimg is thousands of pictures looked at."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from machineray.errors import UsageError
+
+GeneratorKind = Literal["stylegan2", "light"]
+DiscriminatorKind = Literal["stylegan2", "projected"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A generator, a discriminator (chosen independently) and how they are trained.
+
+    Channels at a resolution are min(channel_max, channel_base / resolution). ema_kimg is the
+    half-life of G_ema. r1_gamma and pl_weight count with a StyleGAN2 discriminator only, and path
+    length with a StyleGAN2 generator only.
+    """
+
+    name: str
+    resolution: int
+    generator: GeneratorKind
+    discriminator: DiscriminatorKind
+    channel_base: int
+    channel_max: int
+    z_dim: int
+    mapping_layers: int
+    batch: int
+    kimg: float
+    learning_rate: float
+    ema_kimg: float
+    snapshot_kimg: float
+    tick_kimg: float
+    pl_weight: float = 2.0
+    style_mixing: float = 0.9
+
+    @property
+    def r1_gamma(self) -> float:
+        """Weight of R1: 0.0002 * resolution^2 / batch (ADA, arXiv 2006.06676, app. C)."""
+        return 0.0002 * self.resolution**2 / self.batch
+
+
+# fmt: off
+PRESETS = (
+    #      name            px    generator    discriminator base   max  z    map batch kimg  lr     ema  snap   tick
+    Preset("tiny",         32,   "stylegan2", "stylegan2",  1024,  64,  64,  2,  8,    0.4,  .0025, .1,  .2,    .04),  # noqa: E501
+    Preset("demo",         128,  "light",     "projected",  4096,  256, 128, 0,  8,    4.0,  .0002, .5,  50.0,  .064),  # noqa: E501
+    Preset("paintings256", 256,  "stylegan2", "stylegan2",  16384, 512, 512, 8,  16,   5000, .0025, 5.0, 50.0,  1.0),  # noqa: E501
+    Preset("paintings512", 512,  "stylegan2", "stylegan2",  16384, 512, 512, 8,  16,   5000, .0025, 5.0, 50.0,  1.0),  # noqa: E501
+    Preset("paintings1024", 1024, "stylegan2", "stylegan2", 16384, 512, 512, 8,  16,   5000, .002,  5.0, 50.0,  1.0),  # noqa: E501
+)
+# fmt: on
+
+
+def preset_named(name: str) -> Preset:
+    """The row of that name; UsageError names the others."""
+    for preset in PRESETS:
+        if preset.name == name:
+            return preset
+    known = ", ".join(preset.name for preset in PRESETS)
+    raise UsageError(f"--preset {name}: no such preset; there are {known}")

@@ -1,0 +1,106 @@
+"""The projected discriminator (Sauer et al. 2021, arXiv 2111.01007).
+
+Real or generated is told from the maps of a frozen, pretrained feature network, mixed by frozen
+random convolutions across channels and scales; only small heads learn. With few paintings and
+little time that is worth more than any other choice (TRAINING measurements: DECISIONS.md).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+from machineray.gan.features import WIDTHS, FeatureNetwork
+from machineray.gan.layers import LEAKY_SLOPE
+from machineray.gan.randomness import generator_for
+
+PROJECTED_WIDTHS = (64, 64, 128, 256)
+INPUT_PX = 128  # what the feature network sees; larger and smaller pictures are resized
+
+
+class RandomProjection(nn.Module):
+    """Frozen random 1x1 convolutions, then 3x3 top-down mixing (sec. 3.2: CCM and CSM)."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        rng = generator_for("projection", seed)
+        self.across_channels = nn.ModuleList(
+            _frozen_conv(inputs, outputs, 1, rng)
+            for inputs, outputs in zip(WIDTHS, PROJECTED_WIDTHS, strict=True)
+        )
+        down = (*PROJECTED_WIDTHS[1:], PROJECTED_WIDTHS[-1])
+        self.across_scales = nn.ModuleList(
+            _frozen_conv(inputs, outputs, 3, rng)
+            for inputs, outputs in zip(down, PROJECTED_WIDTHS, strict=True)
+        )
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """Maps of the feature network, fine to coarse -> mixed maps of PROJECTED_WIDTHS."""
+        mixed: list[Tensor] = []
+        above: Tensor | None = None
+        for level in reversed(range(len(maps))):
+            x = self.across_channels[level](maps[level])
+            if above is not None:
+                wider = self.across_scales[level](above)
+                x = x + F.interpolate(wider, scale_factor=2, mode="bilinear", align_corners=False)
+            mixed.append(x)
+            above = x
+        return mixed[::-1]
+
+
+def _frozen_conv(inputs: int, outputs: int, kernel: int, rng: torch.Generator) -> nn.Conv2d:
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+    nn.init.kaiming_normal_(conv.weight, nonlinearity="linear", generator=rng)
+    return conv.requires_grad_(False)
+
+
+def _head(width: int, halvings: int) -> nn.Sequential:
+    """Spectrally normalised convolutions down to one map of logits."""
+    layers: list[nn.Module] = []
+    for _ in range(halvings):
+        outputs = min(2 * width, 256)
+        layers += [spectral_norm(nn.Conv2d(width, outputs, 4, stride=2, padding=1))]
+        layers += [nn.LeakyReLU(LEAKY_SLOPE)]
+        width = outputs
+    layers += [spectral_norm(nn.Conv2d(width, width // 2, 3, padding=1)), nn.LeakyReLU(LEAKY_SLOPE)]
+    layers += [spectral_norm(nn.Conv2d(width // 2, 1, 3, padding=1))]
+    return nn.Sequential(*layers)
+
+
+class ProjectedDiscriminator(nn.Module):
+    """Picture (N, 3, R, R) in [-1, 1] -> logits (N, L): every position of every head's map.
+
+    `project` is frozen, `judge` learns; they are apart so that one projection of a generated
+    batch serves the discriminator's step and the generator's.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.features = FeatureNetwork()
+        self.projection = RandomProjection(seed)
+        self.heads = nn.ModuleList(
+            _head(width, halvings)
+            for width, halvings in zip(PROJECTED_WIDTHS, (3, 2, 1, 0), strict=True)
+        )
+
+    def project(self, images: Tensor) -> list[Tensor]:
+        """(N, 3, R, R) -> maps of PROJECTED_WIDTHS at strides 4, 8, 16, 32 of INPUT_PX."""
+        if images.shape[2] != INPUT_PX:
+            images = F.interpolate(
+                images, (INPUT_PX, INPUT_PX), mode="bilinear", align_corners=False, antialias=True
+            )
+        maps: list[Tensor] = self.projection(self.features(images))
+        return maps
+
+    def judge(self, maps: list[Tensor]) -> Tensor:
+        """Projected maps -> logits (N, L)."""
+        pairs = zip(self.heads, maps, strict=True)
+        return torch.cat([head(x).flatten(1) for head, x in pairs], dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, R, R) in [-1, 1] -> logits (N, L)."""
+        return self.judge(self.project(images))
+
+    def learned(self) -> list[nn.Parameter]:
+        """The parameters of the heads."""
+        return list(self.heads.parameters())

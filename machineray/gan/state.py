@@ -1,0 +1,131 @@
+"""Snapshots and checkpoints as bytes: safetensors with JSON beside; loading runs no code.
+
+A snapshot is G_ema with what is needed to build it. A checkpoint is all that a resume needs.
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from machineray.errors import InputError
+from machineray.gan.networks import Generator, new_generator
+from machineray.gan.presets import Preset
+from machineray.gan.steps import Training
+
+FORMAT = 1
+_HEADER = "machineray"
+_ADAM = ("step", "exp_avg", "exp_avg_sq")
+_FROZEN = "features."  # comes with its package, not with every checkpoint
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A generator that is ready to draw, and what is known about it."""
+
+    generator: Generator
+    about: dict[str, Any]
+
+
+def packed(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
+    """Tensors and JSON in one file, the same bytes for the same values."""
+    header = json.dumps({"format": FORMAT, **about}, sort_keys=True)
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return save(contiguous, {_HEADER: header})
+
+
+def unpacked(data: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the JSON; InputError when it is no file of ours."""
+    try:
+        tensors = load(data)
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + length])
+        about = json.loads(header["__metadata__"][_HEADER])
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{name}: not a snapshot of MachineRay ({error})") from error
+    if about.get("format") != FORMAT:
+        raise InputError(f"{name}: format {about.get('format')}; this version reads {FORMAT}")
+    return tensors, about
+
+
+def snapshot_bytes(training: Training, about: dict[str, Any]) -> bytes:
+    """G_ema in its preset's architecture."""
+    about = {**about, "preset": asdict(training.preset), "nimg": training.nimg}
+    return packed(training.generator_ema.state_dict(), about)
+
+
+def load_snapshot(data: bytes, name: str) -> Snapshot:
+    """The generator of a snapshot, on the CPU, ready to draw; InputError names the file."""
+    tensors, about = unpacked(data, name)
+    try:
+        known = {field.name for field in fields(Preset)}
+        preset = Preset(**{key: about["preset"][key] for key in known})
+        with torch.device("meta"):  # no memory for what a bad file claims to be
+            generator = new_generator(preset)
+        generator.load_state_dict(tensors, assign=True)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{name}: not a snapshot that this version can draw ({reason})") from error
+    return Snapshot(generator.requires_grad_(False).eval(), about)
+
+
+def checkpoint_bytes(training: Training, about: dict[str, Any]) -> bytes:
+    """Networks, optimisers and statistics."""
+    tensors = {"pl_mean": training.pl_mean}
+    for name, network in _networks(training).items():
+        tensors |= {
+            f"{name}/{key}": value
+            for key, value in network.state_dict().items()
+            if not key.startswith(_FROZEN)
+        }
+    for name, optimizer in _optimizers(training).items():
+        for index, values in optimizer.state_dict()["state"].items():
+            tensors |= {f"{name}/{index}/{key}": values[key] for key in _ADAM}
+    return packed(tensors, {**about, "nimg": training.nimg})
+
+
+def restore(training: Training, data: bytes, name: str) -> dict[str, Any]:
+    """Put a checkpoint back into freshly made networks; gives its JSON."""
+    tensors, about = unpacked(data, name)
+    try:
+        for prefix, network in _networks(training).items():
+            frozen = {k: v for k, v in network.state_dict().items() if k.startswith(_FROZEN)}
+            network.load_state_dict(frozen | _below(tensors, f"{prefix}/"))
+        for prefix, optimizer in _optimizers(training).items():
+            _restore_adam(optimizer, _below(tensors, f"{prefix}/"))
+        training.pl_mean.copy_(tensors["pl_mean"])
+        training.nimg = int(about["nimg"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{name}: not a checkpoint of these networks ({reason})") from error
+    return about
+
+
+def _restore_adam(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, kind = key.partition("/")
+        state.setdefault(int(index), {})[kind] = value
+    whole = optimizer.state_dict()
+    whole["state"] = state
+    optimizer.load_state_dict(whole)
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _networks(training: Training) -> dict[str, nn.Module]:
+    return {
+        "G": training.generator,
+        "D": training.discriminator,
+        "G_ema": training.generator_ema,
+    }
+
+
+def _optimizers(training: Training) -> dict[str, torch.optim.Adam]:
+    return {"adam_g": training.optimizer_g, "adam_d": training.optimizer_d}

@@ -1,0 +1,176 @@
+"""Generator and discriminator of StyleGAN2 (Karras et al. 2020, arXiv 1912.04958), config e/f.
+
+Skip generator, residual discriminator; a resolution is 4 times a power of two.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from machineray.gan.layers import (
+    Conv,
+    Linear,
+    ModulatedConv,
+    activated,
+    minibatch_stddev,
+    pixel_norm,
+    upsampled,
+)
+from machineray.gan.randomness import Noise
+
+MAPPING_LR_MULTIPLIER = 0.01
+W_AVG_DECAY = 0.998
+
+
+def channels_at(resolution: int, channel_base: int, channel_max: int = 512) -> int:
+    """Feature maps at a resolution: channel_base / resolution, at most channel_max."""
+    return min(channel_max, channel_base // resolution)
+
+
+def resolutions_to(resolution: int) -> list[int]:
+    """4, 8, …, resolution."""
+    return [2**power for power in range(2, int(math.log2(resolution)) + 1)]
+
+
+class Mapping(nn.Module):
+    """z -> w: pixel norm, then fully connected layers that learn slowly."""
+
+    def __init__(self, z_dim: int, w_dim: int, layers: int) -> None:
+        super().__init__()
+        sizes = [z_dim] + [w_dim] * layers
+        self.layers = nn.ModuleList(
+            Linear(sizes[i], sizes[i + 1], lr_multiplier=MAPPING_LR_MULTIPLIER)
+            for i in range(layers)
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(N, z_dim) -> (N, w_dim)."""
+        x = pixel_norm(z)
+        for layer in self.layers:
+            x = activated(layer(x))
+        return x
+
+
+class StyledConv(nn.Module):
+    """Modulated 3x3 convolution, noise of a learned strength, bias, leaky ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, w_dim: int) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(inputs, outputs, 3, w_dim)
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor, w: Tensor, noise: Noise) -> Tensor:
+        """(N, inputs, H, W), (N, w_dim) -> (N, outputs, H, W)."""
+        y = self.conv(x, w)
+        y = y + noise(y.shape[2], y.shape[3]) * self.noise_strength
+        return activated(y + self.bias[:, None, None])
+
+
+class SynthesisBlock(nn.Module):
+    """One resolution: upsample, one or two styled convolutions, and its share of the picture."""
+
+    def __init__(self, inputs: int, outputs: int, w_dim: int, first: bool) -> None:
+        super().__init__()
+        sizes = [(outputs, outputs)] if first else [(inputs, outputs), (outputs, outputs)]
+        self.convs = nn.ModuleList(StyledConv(*pair, w_dim) for pair in sizes)
+        self.to_rgb = ModulatedConv(outputs, 3, 1, w_dim, demodulate=False)
+        self.rgb_bias = nn.Parameter(torch.zeros(3))
+        self.first = first
+
+    def forward(
+        self, x: Tensor, image: Tensor | None, ws: list[Tensor], noise: Noise
+    ) -> tuple[Tensor, Tensor]:
+        """Maps and picture at half the resolution, len(convs) + 1 styles -> both at this one."""
+        if not self.first:
+            x = upsampled(x)
+        for conv, w in zip(self.convs, ws[:-1], strict=True):
+            x = conv(x, w, noise)
+        rgb = self.to_rgb(x, ws[-1]) + self.rgb_bias[:, None, None]
+        return x, rgb if image is None else upsampled(image) + rgb
+
+
+class StyleGAN2Generator(nn.Module):
+    """z -> w -> picture; `w_avg` is the running mean of w, towards which psi truncates."""
+
+    w_avg: Tensor
+
+    def __init__(
+        self,
+        resolution: int,
+        channel_base: int,
+        channel_max: int,
+        mapping_layers: int,
+        z_dim: int,
+    ) -> None:
+        super().__init__()
+        self.resolution, self.z_dim = resolution, z_dim
+        w_dim = z_dim
+        sides = resolutions_to(resolution)
+        widths = [channels_at(side, channel_base, channel_max) for side in sides]
+        self.mapping = Mapping(z_dim, w_dim, mapping_layers)
+        self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
+        self.blocks = nn.ModuleList(
+            SynthesisBlock(widths[max(0, i - 1)], width, w_dim, first=i == 0)
+            for i, width in enumerate(widths)
+        )
+        # The last style of a block (its picture's) is the first of the next block.
+        self.num_ws = 2 * len(sides)
+        self.register_buffer("w_avg", torch.zeros(w_dim))
+
+    def track(self, w: Tensor) -> None:
+        """Move w_avg towards the mean of this batch's w."""
+        self.w_avg.lerp_(w.detach().mean(dim=0), 1 - W_AVG_DECAY)
+
+    def synthesis(self, ws: Tensor, noise: Noise) -> Tensor:
+        """(N, num_ws, w_dim) -> picture (N, 3, R, R), about [-1, 1]."""
+        x = self.constant.expand(len(ws), -1, -1, -1)
+        image: Tensor | None = None
+        first = 0
+        for block in self.blocks:
+            last = first + len(block.convs)
+            x, image = block(x, image, list(ws[:, first : last + 1].unbind(dim=1)), noise)
+            first = last
+        assert image is not None
+        return image
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions and a 1x1 shortcut, at half the resolution afterwards."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv0 = Conv(inputs, inputs, 3)
+        self.conv1 = Conv(inputs, outputs, 3, down=True)
+        self.shortcut = Conv(inputs, outputs, 1, bias=False, down=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H/2, W/2)."""
+        y = activated(self.conv1(activated(self.conv0(x))))
+        return (y + self.shortcut(x)) / math.sqrt(2)
+
+
+class StyleGAN2Discriminator(nn.Module):
+    """Picture (N, 3, R, R) -> logits (N,): positive says real."""
+
+    def __init__(self, resolution: int, channel_base: int, channel_max: int) -> None:
+        super().__init__()
+        sides = resolutions_to(resolution)[::-1]
+        widths = [channels_at(side, channel_base, channel_max) for side in sides]
+        self.from_rgb = Conv(3, widths[0], 1)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(widths[i], widths[i + 1]) for i in range(len(widths) - 1)
+        )
+        self.epilogue = Conv(widths[-1] + 1, widths[-1], 3)
+        self.hidden = Linear(widths[-1] * 16, widths[-1])
+        self.logit = Linear(widths[-1], 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, R, R) in [-1, 1] -> logits (N,)."""
+        x = activated(self.from_rgb(images))
+        for block in self.blocks:
+            x = block(x)
+        x = activated(self.epilogue(minibatch_stddev(x)))
+        logits: Tensor = self.logit(activated(self.hidden(x.flatten(1))))
+        return logits[:, 0]

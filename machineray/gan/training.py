@@ -1,0 +1,184 @@
+"""The training loop: an iterator of Tick | Snapshot | Checkpoint; whoever drains it stores them.
+
+Progress (nimg) is the only state that matters: data order, z and noise are functions of the seed
+and of nimg, so a checkpoint and the same arguments go on exactly where the training was.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from machineray import __version__
+from machineray.errors import InputError, StageError
+from machineray.gan.presets import Preset
+from machineray.gan.randomness import batch_order, generator_for
+from machineray.gan.sampling import grid, sample
+from machineray.gan.state import checkpoint_bytes, restore, snapshot_bytes
+from machineray.gan.steps import Training, Values, new_training, step
+
+SNAPSHOTS_AT_LEAST = 10  # also in the shortest run: one wants to see it learn
+GRID_PX = 1536  # about the width of a picture grid
+GRID_COLUMNS, GRID_ROWS = 6, 4
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a training is: two with equal configs give equal snapshots on the same machine."""
+
+    preset: Preset
+    seed: int = 0
+    kimg: float | None = None
+    x_mirror: bool = True
+    dataset: str = ""  # a hash of the pictures, for the record
+
+    @property
+    def total_nimg(self) -> int:
+        """Pictures to look at, whole batches."""
+        kimg = self.preset.kimg if self.kimg is None else self.kimg
+        return math.ceil(round(kimg * 1000) / self.preset.batch) * self.preset.batch
+
+    def about(self) -> dict[str, Any]:
+        """The config as JSON, for checkpoints and snapshots."""
+        return {**asdict(self), "machineray": __version__}
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Mean values of the steps since the last tick; `seconds` is the time that they took."""
+
+    nimg: int
+    seconds: float
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """G_ema, and its pictures of fixed seeds as one (H, W, 3) uint8."""
+
+    nimg: int
+    data: bytes
+    grid: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that `train(resume=)` needs."""
+
+    nimg: int
+    data: bytes
+
+
+def train(
+    config: Config,
+    images: NDArray[np.uint8],
+    *,
+    resume: bytes | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    checkpoint_seconds: float = 600.0,
+) -> Iterator[Tick | Snapshot | Checkpoint]:
+    """Train on images (N, 3, R, R) until config.kimg, or until `stop()`, with a checkpoint.
+
+    Raises InputError for pictures of another size or a checkpoint of another config, StageError
+    when a loss is no longer a number.
+    """
+    preset = config.preset
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _check_images(images, preset)
+    training = new_training(preset, config.seed, device)
+    sums: dict[str, list[float]] = {}
+    if resume is not None:
+        about = restore(training, resume, "the checkpoint")
+        _check_same(config, about)
+        sums = about["sums"]
+    elif config.total_nimg:
+        yield _snapshot(training, config)
+    tick_time = checkpoint_time = time.monotonic()
+    while training.nimg < config.total_nimg:
+        real_img = _batch(images, config, training.nimg, device)
+        rng = generator_for("step", config.seed, training.nimg, device=device)
+        before = training.nimg
+        _add(sums, step(training, real_img, rng), training.nimg)
+        is_last = training.nimg >= config.total_nimg
+        if _passes(before, training.nimg, preset.tick_kimg) or is_last:
+            now = time.monotonic()
+            means = {name: total / count for name, (total, count) in sums.items()}
+            yield Tick(training.nimg, now - tick_time, means)
+            tick_time, sums = now, {}
+        if _passes(before, training.nimg, snapshot_kimg(config)) or is_last:
+            yield _snapshot(training, config)
+        is_due = time.monotonic() - checkpoint_time >= checkpoint_seconds
+        if is_last or is_due or stop():
+            yield Checkpoint(
+                training.nimg, checkpoint_bytes(training, {**config.about(), "sums": sums})
+            )
+            checkpoint_time = time.monotonic()
+        if stop():
+            return
+
+
+def snapshot_kimg(config: Config) -> float:
+    """Thousand pictures between two snapshots."""
+    return min(config.preset.snapshot_kimg, config.total_nimg / 1000 / SNAPSHOTS_AT_LEAST)
+
+
+def _passes(before: int, after: int, every_kimg: float) -> bool:
+    """Whether a multiple of every_kimg lies in (before, after]."""
+    every = max(1, round(every_kimg * 1000))
+    return before // every != after // every
+
+
+def _batch(
+    images: NDArray[np.uint8], config: Config, nimg: int, device: torch.device
+) -> Tensor:
+    """The next batch (N, 3, R, R) in [-1, 1]."""
+    indices, mirrored = batch_order(
+        config.seed, nimg, config.preset.batch, len(images), config.x_mirror
+    )
+    chosen = [images[i, :, :, ::-1] if m else images[i] for i, m in zip(indices, mirrored, strict=True)]
+    pixels = torch.from_numpy(np.stack(chosen)).to(device)
+    return pixels.float() / 127.5 - 1
+
+
+def _snapshot(training: Training, config: Config) -> Snapshot:
+    generator = training.generator_ema
+    side = config.preset.resolution
+    columns = min(GRID_COLUMNS, max(2, GRID_PX // side))
+    rows = min(GRID_ROWS, max(2, GRID_PX // side))
+    pictures = [picture for _, picture in sample(generator, range(columns * rows))]
+    data = snapshot_bytes(training, config.about())
+    return Snapshot(training.nimg, data, grid(pictures, columns))
+
+
+def _add(sums: dict[str, list[float]], values: Values, nimg: int) -> None:
+    for name, tensor in values.items():
+        value = float(tensor)
+        if not math.isfinite(value):
+            raise StageError(
+                f"{name} is {value} after {nimg / 1000:g} kimg: the training has diverged. The last "
+                "checkpoint is kept; try another --seed or a smaller --preset in a new run"
+            )
+        total, count = sums.get(name, (0.0, 0))
+        sums[name] = [total + value, count + 1]
+
+
+def _check_images(images: NDArray[np.uint8], preset: Preset) -> None:
+    side = preset.resolution
+    if len(images) == 0 or images.shape[1:] != (3, side, side):
+        raise InputError(f"training pictures {images.shape}: {preset.name} wants (N, 3, {side}, {side})")
+
+
+def _check_same(config: Config, about: dict[str, Any]) -> None:
+    """A checkpoint of other arguments is refused, with what differs; kimg may grow."""
+    for name, value in config.about().items():
+        if name not in ("kimg", "machineray", "dataset") and about.get(name) != value:
+            raise InputError(
+                f"the checkpoint was made with {name} {about.get(name)}, not {value}: take the "
+                "same arguments, or a new --run"
+            )
