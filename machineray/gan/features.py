@@ -22,9 +22,7 @@ class FeatureNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         network = _pretrained()
-        self.stem = nn.Sequential(
-            fuse_conv_bn_eval(network._conv_stem, network._bn0), nn.ReLU6()
-        )
+        self.stem = nn.Sequential(fuse_conv_bn_eval(network._conv_stem, network._bn0), nn.ReLU6())
         self.blocks = nn.ModuleList(_fused(block) for block in network._blocks)
         self.requires_grad_(False).eval()
 

@@ -60,9 +60,7 @@ class LightGenerator(nn.Module):
     w_avg: Tensor
     num_ws = 1
 
-    def __init__(
-        self, resolution: int, channel_base: int, channel_max: int, z_dim: int
-    ) -> None:
+    def __init__(self, resolution: int, channel_base: int, channel_max: int, z_dim: int) -> None:
         super().__init__()
         self.resolution, self.z_dim = resolution, z_dim
         self.mapping = nn.Identity()

@@ -1,7 +1,7 @@
 """The networks that `--preset` names, one row each; kimg is thousands of pictures looked at."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from machineray.errors import UsageError
 
@@ -34,6 +34,20 @@ class Preset:
     tick_kimg: float
     pl_weight: float = 2.0
     style_mixing: float = 0.9
+
+    def __post_init__(self) -> None:
+        """ValueError for what no network can be: a snapshot from elsewhere may say anything."""
+        sizes = (self.resolution, self.channel_base, self.channel_max, self.z_dim, self.batch)
+        if not all(isinstance(size, int) and 0 < size < 2**31 for size in sizes):
+            raise ValueError(f"sizes {sizes}")
+        if not (8 <= self.resolution <= 4096 and self.resolution.bit_count() == 1):
+            raise ValueError(f"resolution {self.resolution}: not a power of two from 8 to 4096")
+        if not 0 <= self.mapping_layers <= 64:
+            raise ValueError(f"{self.mapping_layers} mapping layers")
+        if self.generator not in get_args(GeneratorKind):
+            raise ValueError(f"generator {self.generator}")
+        if self.discriminator not in get_args(DiscriminatorKind):
+            raise ValueError(f"discriminator {self.discriminator}")
 
     @property
     def r1_gamma(self) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from machineray.gan.light_augmentation import augmented
+from machineray.gan.diffaug import augmented
 from machineray.gan.losses import (
     hinge_d,
     hinge_g,
@@ -56,7 +56,7 @@ def new_training(preset: Preset, seed: int, device: torch.device) -> Training:
         torch.manual_seed(seed)
         generator = new_generator(preset)
         discriminator = new_discriminator(preset, seed)
-    ema = new_generator(preset)
+        ema = new_generator(preset)
     ema.load_state_dict(generator.state_dict())
     ema.requires_grad_(False).eval().to(device)
     generator.to(device)

@@ -129,7 +129,7 @@ class StyleGAN2Generator(nn.Module):
         image: Tensor | None = None
         first = 0
         for block in self.blocks:
-            last = first + len(block.convs)
+            last = first + (1 if block.first else 2)
             x, image = block(x, image, list(ws[:, first : last + 1].unbind(dim=1)), noise)
             first = last
         assert image is not None
@@ -148,7 +148,8 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, H/2, W/2)."""
         y = activated(self.conv1(activated(self.conv0(x))))
-        return (y + self.shortcut(x)) / math.sqrt(2)
+        y = y + self.shortcut(x)
+        return y / math.sqrt(2)
 
 
 class StyleGAN2Discriminator(nn.Module):

@@ -134,14 +134,14 @@ def _passes(before: int, after: int, every_kimg: float) -> bool:
     return before // every != after // every
 
 
-def _batch(
-    images: NDArray[np.uint8], config: Config, nimg: int, device: torch.device
-) -> Tensor:
+def _batch(images: NDArray[np.uint8], config: Config, nimg: int, device: torch.device) -> Tensor:
     """The next batch (N, 3, R, R) in [-1, 1]."""
     indices, mirrored = batch_order(
         config.seed, nimg, config.preset.batch, len(images), config.x_mirror
     )
-    chosen = [images[i, :, :, ::-1] if m else images[i] for i, m in zip(indices, mirrored, strict=True)]
+    chosen = [
+        images[i, :, :, ::-1] if m else images[i] for i, m in zip(indices, mirrored, strict=True)
+    ]
     pixels = torch.from_numpy(np.stack(chosen)).to(device)
     return pixels.float() / 127.5 - 1
 
@@ -161,8 +161,8 @@ def _add(sums: dict[str, list[float]], values: Values, nimg: int) -> None:
         value = float(tensor)
         if not math.isfinite(value):
             raise StageError(
-                f"{name} is {value} after {nimg / 1000:g} kimg: the training has diverged. The last "
-                "checkpoint is kept; try another --seed or a smaller --preset in a new run"
+                f"{name} is {value} after {nimg / 1000:g} kimg: the training has diverged. The "
+                "last checkpoint is kept; try another --seed or a smaller --preset in a new run"
             )
         total, count = sums.get(name, (0.0, 0))
         sums[name] = [total + value, count + 1]
@@ -171,7 +171,9 @@ def _add(sums: dict[str, list[float]], values: Values, nimg: int) -> None:
 def _check_images(images: NDArray[np.uint8], preset: Preset) -> None:
     side = preset.resolution
     if len(images) == 0 or images.shape[1:] != (3, side, side):
-        raise InputError(f"training pictures {images.shape}: {preset.name} wants (N, 3, {side}, {side})")
+        raise InputError(
+            f"training pictures {images.shape}: {preset.name} wants (N, 3, {side}, {side})"
+        )
 
 
 def _check_same(config: Config, about: dict[str, Any]) -> None:

@@ -24,7 +24,8 @@ def recoloured(images: Tensor, rng: torch.Generator) -> Tensor:
     grey = images.mean(dim=1, keepdim=True)
     images = grey + (images - grey) * (2 * saturation)
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    return mean + (images - mean) * (contrast + 0.5)
+    images = mean + (images - mean) * (contrast + 0.5)
+    return images
 
 
 def translated(images: Tensor, rng: torch.Generator) -> Tensor:

@@ -1,0 +1,49 @@
+"""Small networks of every combination, and pictures for them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from machineray.gan.presets import Preset, preset_named
+
+SMALL = {"resolution": 16, "channel_base": 256, "channel_max": 16, "z_dim": 16, "batch": 4}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two test processes with two threads each would wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(
+    params=["stylegan2-stylegan2", "light-projected", "stylegan2-projected", "light-stylegan2"]
+)
+def small(request: pytest.FixtureRequest) -> Preset:
+    """A network small enough for a test, in each combination of generator and discriminator."""
+    generator, discriminator = request.param.split("-")
+    return replace(
+        preset_named("tiny"),
+        **SMALL,
+        name=request.param,
+        generator=generator,
+        discriminator=discriminator,
+        tick_kimg=0.008,
+    )
+
+
+@pytest.fixture
+def images() -> NDArray[np.uint8]:
+    """Five pictures (5, 3, 16, 16) of two colours each."""
+    rng = np.random.default_rng(0)
+    pictures = np.empty((5, 3, 16, 16), np.uint8)
+    for picture in pictures:
+        picture[:] = rng.integers(0, 256, (3, 1, 1))
+        picture[:, 4:12, int(rng.integers(0, 8)) :] = rng.integers(0, 256, (3, 1, 1))
+    return pictures

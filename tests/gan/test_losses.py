@@ -1,0 +1,83 @@
+"""Regularisers against finite differences and explicit Jacobians, in float64."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from machineray.gan.losses import (
+    hinge_d,
+    hinge_g,
+    logistic_d,
+    logistic_g,
+    path_lengths,
+    r1_penalty,
+)
+
+
+def curved(images: Tensor) -> Tensor:
+    """A discriminator whose logits curve with the picture."""
+    weights = torch.linspace(-1, 1, images[0].numel(), dtype=images.dtype)
+    return torch.tanh(images.flatten(1) @ weights) + images.flatten(1).square().sum(dim=1) / 10
+
+
+def test_r1_is_the_squared_gradient_by_finite_differences() -> None:
+    x = torch.randn(2, 3, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    step = 1e-6
+    slopes = torch.zeros_like(x)
+    for index in range(x[0].numel()):
+        moved = torch.zeros(x[0].numel(), dtype=torch.float64)
+        moved[index] = step
+        moved = moved.reshape(1, 3, 2, 2)
+        difference = (curved(x + moved) - curved(x - moved)) / (2 * step)
+        slopes.flatten(1)[:, index] = difference
+    expected = slopes.square().sum(dim=(1, 2, 3)).mean()
+
+    leaf = x.clone().requires_grad_()
+    torch.testing.assert_close(r1_penalty(curved(leaf), leaf), expected, rtol=1e-7, atol=0)
+
+
+def test_r1_moves_the_weights_of_the_discriminator() -> None:
+    slope = torch.tensor(3.0, requires_grad=True)
+    x = torch.ones(2, 1, 1, 1, requires_grad=True)
+
+    penalty = r1_penalty((x * slope).flatten(), x)
+    penalty.backward()
+
+    assert float(penalty) == pytest.approx(9)
+    assert float(slope.grad or 0) == pytest.approx(6)  # d(slope^2)/d(slope)
+
+
+def test_path_length_is_that_of_the_explicit_jacobian() -> None:
+    """Equation 4 of StyleGAN2 on a synthesis whose Jacobian is known."""
+    rng = torch.Generator().manual_seed(2)
+    jacobian = torch.randn(3 * 4 * 4, 2 * 5, dtype=torch.float64, generator=rng)
+    ws = torch.randn(2, 2, 5, dtype=torch.float64, generator=rng).requires_grad_()
+    images = (ws.flatten(1) @ jacobian.T).reshape(2, 3, 4, 4)
+
+    lengths = path_lengths(images, ws, torch.Generator().manual_seed(3))
+
+    y = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(3)).double() / 4
+    pulled = (y.flatten(1) @ jacobian).reshape(2, 2, 5)
+    expected = pulled.square().sum(dim=2).mean(dim=1).sqrt()
+    torch.testing.assert_close(lengths, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_logistic_losses_at_indifference() -> None:
+    zero = torch.zeros(4)
+
+    assert float(logistic_d(zero, zero)) == pytest.approx(2 * math.log(2))
+    assert float(logistic_g(zero)) == pytest.approx(math.log(2))
+
+
+def test_losses_fall_as_each_side_gets_its_will() -> None:
+    high, low = torch.full((4,), 3.0), torch.full((4,), -3.0)
+
+    for loss_d, loss_g in ((logistic_d, logistic_g), (hinge_d, hinge_g)):
+        assert loss_d(high, low) < loss_d(low, high)
+        assert loss_g(high) < loss_g(low)
+
+
+def test_hinge_asks_for_no_more_than_a_margin_of_one() -> None:
+    assert float(hinge_d(torch.tensor([1.0, 9.0]), torch.tensor([-1.0, -9.0]))) == 0

@@ -1,0 +1,133 @@
+"""Snapshots as files: what comes back, and what a bad one does."""
+
+import json
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from machineray.errors import InputError
+from machineray.gan.presets import Preset, preset_named
+from machineray.gan.sampling import sample
+from machineray.gan.state import (
+    checkpoint_bytes,
+    load_snapshot,
+    packed,
+    restore,
+    snapshot_bytes,
+    unpacked,
+)
+from machineray.gan.steps import Training, new_training
+
+
+def training_of(preset: Preset, seed: int = 0) -> Training:
+    return new_training(preset, seed, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def snapshot() -> bytes:
+    preset = replace(preset_named("tiny"), resolution=8, channel_base=64, z_dim=8)
+    return snapshot_bytes(training_of(preset), {})
+
+
+def test_a_snapshot_draws_what_the_network_drew(small: Preset) -> None:
+    training = training_of(small)
+
+    snapshot = load_snapshot(snapshot_bytes(training, {"kimg": 1}), "s")
+
+    drawn = [pixels for _, pixels in sample(training.generator_ema, [4, 5])]
+    again = [pixels for _, pixels in sample(snapshot.generator, [4, 5])]
+    np.testing.assert_array_equal(drawn, again)
+    assert snapshot.about["kimg"] == 1
+
+
+def test_a_checkpoint_of_other_networks_is_refused(small: Preset) -> None:
+    data = checkpoint_bytes(training_of(small), {})
+    other = training_of(replace(small, channel_max=8))
+
+    with pytest.raises(InputError, match=r"^c: not a checkpoint of these networks"):
+        restore(other, data, "c")
+
+
+def test_the_frozen_feature_network_is_not_in_a_checkpoint() -> None:
+    preset = replace(preset_named("demo"), resolution=16, channel_base=128)
+    tensors, _ = unpacked(checkpoint_bytes(training_of(preset), {}), "c")
+
+    assert not [name for name in tensors if name.startswith("D/features")]
+    assert [name for name in tensors if name.startswith("D/heads")]
+
+
+def test_the_same_values_are_the_same_bytes(small: Preset) -> None:
+    first, second = (snapshot_bytes(training_of(small, 7), {"b": 1, "a": 2}) for _ in range(2))
+
+    assert first == second
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_damaged_snapshot_is_an_input_error_or_harmless(
+    snapshot: bytes, data: st.DataObject
+) -> None:
+    """Cut it or turn bytes of its header: never a crash, never another exception."""
+    header = int.from_bytes(snapshot[:8], "little") + 8
+    place = data.draw(st.integers(0, header - 1))
+    damaged = bytearray(snapshot)
+    damaged[place] = data.draw(st.integers(0, 255))
+    if data.draw(st.booleans()):
+        damaged = damaged[:place]
+    try:
+        load_snapshot(bytes(damaged), "s")
+    except InputError as error:
+        assert str(error).startswith("s: ")
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\x00" * 100, b"\xff" * 100])
+def test_what_is_no_snapshot_is_named(data: bytes) -> None:
+    with pytest.raises(InputError, match=r"^s\.safetensors: not a snapshot"):
+        load_snapshot(data, "s.safetensors")
+
+
+def test_a_pickle_runs_no_code() -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (pytest.fail, ("unpickled",))
+
+    with pytest.raises(InputError):
+        load_snapshot(pickle.dumps(Trap()), "s")
+
+
+def test_a_snapshot_that_claims_to_be_gigantic_costs_no_memory(snapshot: bytes) -> None:
+    tensors, about = unpacked(snapshot, "s")
+    about["preset"] |= {"channel_base": 2**40, "channel_max": 2**20}
+
+    with pytest.raises(InputError, match=r"size mismatch|not a snapshot"):
+        load_snapshot(packed(tensors, about), "s")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"resolution": "big"}, {"resolution": -4}, {"generator": "evil"}, {"mapping_layers": 10**9}],
+)
+def test_a_snapshot_with_a_senseless_preset_is_refused(
+    snapshot: bytes, change: dict[str, object]
+) -> None:
+    tensors, about = unpacked(snapshot, "s")
+    about["preset"] |= change
+
+    with pytest.raises(InputError, match=r"^s: "):
+        load_snapshot(packed(tensors, about), "s")
+
+
+def test_a_snapshot_of_a_later_format_says_so(snapshot: bytes) -> None:
+    length = int.from_bytes(snapshot[:8], "little")
+    header = json.loads(snapshot[8 : 8 + length])
+    about = json.loads(header["__metadata__"]["machineray"]) | {"format": 99}
+    header["__metadata__"]["machineray"] = json.dumps(about)
+    text = json.dumps(header).encode()
+
+    with pytest.raises(InputError, match="format 99"):
+        load_snapshot(len(text).to_bytes(8, "little") + text + snapshot[8 + length :], "s")
