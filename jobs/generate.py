@@ -43,9 +43,9 @@ def generate(
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
         import torch
+
         from machineray.gan.sampling import sample
         from machineray.gan.state import load_snapshot
-
         from machineray.imaging import encode, from_array
 
         torch.set_num_threads(job.workers)

@@ -59,10 +59,11 @@ def train(
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome | Event]:
         import torch
+
         from machineray.gan.training import Config
 
         torch.set_num_threads(job.workers)
-        config = Config(preset=chosen, seed=seed, kimg=total, x_mirror=mirror)
+        config = Config(chosen, seed, total, mirror, dataset=squares.digest())
         with tempfile.TemporaryDirectory(prefix="mray-") as folder:
             images = training_images(squares, Path(folder) / "images", chosen.resolution)
             yield from _trained(job.output, config, images, checkpoint_seconds)

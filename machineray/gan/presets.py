@@ -28,7 +28,8 @@ class Preset:
     mapping_layers: int
     batch: int
     kimg: float
-    learning_rate: float
+    learning_rate_g: float
+    learning_rate_d: float
     ema_kimg: float
     snapshot_kimg: float
     tick_kimg: float
@@ -57,12 +58,12 @@ class Preset:
 
 # fmt: off
 PRESETS = (
-    #      name            px    generator    discriminator base   max  z    map batch kimg  lr     ema  snap   tick
-    Preset("tiny",         32,   "stylegan2", "stylegan2",  1024,  64,  64,  2,  8,    0.4,  .0025, .1,  .2,    .04),  # noqa: E501
-    Preset("demo",         128,  "light",     "projected",  4096,  256, 128, 0,  8,    4.0,  .0002, .5,  50.0,  .064),  # noqa: E501
-    Preset("paintings256", 256,  "stylegan2", "stylegan2",  16384, 512, 512, 8,  16,   5000, .0025, 5.0, 50.0,  1.0),  # noqa: E501
-    Preset("paintings512", 512,  "stylegan2", "stylegan2",  16384, 512, 512, 8,  16,   5000, .0025, 5.0, 50.0,  1.0),  # noqa: E501
-    Preset("paintings1024", 1024, "stylegan2", "stylegan2", 16384, 512, 512, 8,  16,   5000, .002,  5.0, 50.0,  1.0),  # noqa: E501
+    #      name             px    generator    discriminator  base   max  z    map  batch  kimg  lr_g   lr_d   ema  snap  tick
+    Preset("tiny",          32,   "stylegan2", "stylegan2",   1024,  64,  64,  2,   8,     .4,   .0025, .0025, .1,  .2,   .04),
+    Preset("demo",          128,  "light",     "projected",   2048,  256, 128, 0,   8,     4.0,  .0012, .0002, .5,  50.0, .064),
+    Preset("paintings256",  256,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    5000, .0025, .0025, 5.0, 50.0, 1.0),
+    Preset("paintings512",  512,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    5000, .0025, .0025, 5.0, 50.0, 1.0),
+    Preset("paintings1024", 1024, "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    5000, .002,  .002,  5.0, 50.0, 1.0),
 )
 # fmt: on
 

@@ -2,8 +2,10 @@
 
 Real or generated is told from the maps of a frozen, pretrained feature network, mixed by frozen
 random convolutions across channels and scales; only small heads learn. With few paintings and
-little time that is worth more than any other choice (TRAINING measurements: DECISIONS.md).
+little time that is worth more than any other choice (measured: DECISIONS.md).
 """
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +13,13 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from machineray.gan.features import WIDTHS, FeatureNetwork
-from machineray.gan.layers import LEAKY_SLOPE
+from machineray.gan.layers import LEAKY_SLOPE, minibatch_stddev
 from machineray.gan.randomness import generator_for
 
 PROJECTED_WIDTHS = (64, 64, 128, 256)
+COLOUR_PX = 32
+COLOUR_WIDTHS = (3, 64, 128, 256)
+SPREAD_GAIN = 4.0  # of the deviation in a batch, so that spectral norm does not mute it
 INPUT_PX = 128  # what the feature network sees; larger and smaller pictures are resized
 
 
@@ -48,6 +53,12 @@ class RandomProjection(nn.Module):
         return mixed[::-1]
 
 
+def _resized(images: Tensor, side: int) -> Tensor:
+    if images.shape[2] == side:
+        return images
+    return F.interpolate(images, (side, side), mode="bilinear", align_corners=False, antialias=True)
+
+
 def _frozen_conv(inputs: int, outputs: int, kernel: int, rng: torch.Generator) -> nn.Conv2d:
     conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
     nn.init.kaiming_normal_(conv.weight, nonlinearity="linear", generator=rng)
@@ -67,6 +78,31 @@ def _head(width: int, halvings: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+class ColourHead(nn.Module):
+    """Logits from the small picture itself, and from how much the pictures of a batch differ.
+
+    Not in the paper. Features of a classifier hardly tell colours apart, so the samples of a
+    short training are grey and alike; this head sees both (DECISIONS.md).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise(COLOUR_WIDTHS):
+            layers += [spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1))]
+            layers += [nn.LeakyReLU(LEAKY_SLOPE)]
+        self.down = nn.Sequential(*layers)
+        self.judge = _head(COLOUR_WIDTHS[-1] + 1, halvings=0)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, COLOUR_PX, COLOUR_PX) -> logits (N, 1, COLOUR_PX / 8, COLOUR_PX / 8)."""
+        maps = self.down(image)
+        spread = minibatch_stddev(image, group=len(image))[:, -1:, :1, :1]
+        spread = (SPREAD_GAIN * spread).expand(-1, 1, *maps.shape[2:])
+        logits: Tensor = self.judge(torch.cat((maps, spread), dim=1))
+        return logits
+
+
 class ProjectedDiscriminator(nn.Module):
     """Picture (N, 3, R, R) in [-1, 1] -> logits (N, L): every position of every head's map.
 
@@ -82,15 +118,12 @@ class ProjectedDiscriminator(nn.Module):
             _head(width, halvings)
             for width, halvings in zip(PROJECTED_WIDTHS, (3, 2, 1, 0), strict=True)
         )
+        self.heads.append(ColourHead())
 
     def project(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, R, R) -> maps of PROJECTED_WIDTHS at strides 4, 8, 16, 32 of INPUT_PX."""
-        if images.shape[2] != INPUT_PX:
-            images = F.interpolate(
-                images, (INPUT_PX, INPUT_PX), mode="bilinear", align_corners=False, antialias=True
-            )
-        maps: list[Tensor] = self.projection(self.features(images))
-        return maps
+        """(N, 3, R, R) -> maps at strides 4, 8, 16, 32 of INPUT_PX, and a small picture."""
+        maps: list[Tensor] = self.projection(self.features(_resized(images, INPUT_PX)))
+        return [*maps, _resized(images, COLOUR_PX)]
 
     def judge(self, maps: list[Tensor]) -> Tensor:
         """Projected maps -> logits (N, L)."""
@@ -100,7 +133,3 @@ class ProjectedDiscriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, R, R) in [-1, 1] -> logits (N, L)."""
         return self.judge(self.project(images))
-
-    def learned(self) -> list[nn.Parameter]:
-        """The parameters of the heads."""
-        return list(self.heads.parameters())

@@ -67,10 +67,10 @@ def new_training(preset: Preset, seed: int, device: torch.device) -> Training:
         generator,
         discriminator,
         ema,
-        _adam(generator, preset.learning_rate, PATH_LENGTH_EVERY if path_length else None),
+        _adam(generator, preset.learning_rate_g, PATH_LENGTH_EVERY if path_length else None),
         _adam(
             discriminator,
-            preset.learning_rate,
+            preset.learning_rate_d,
             R1_EVERY if preset.discriminator == "stylegan2" else None,
         ),
         torch.zeros((), device=device),

@@ -148,8 +148,8 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, H/2, W/2)."""
         y = activated(self.conv1(activated(self.conv0(x))))
-        y = y + self.shortcut(x)
-        return y / math.sqrt(2)
+        shortcut: Tensor = self.shortcut(x)
+        return (y + shortcut) / math.sqrt(2)
 
 
 class StyleGAN2Discriminator(nn.Module):
