@@ -1,6 +1,6 @@
-"""The 48 example paintings, made of the labelled collection beside the project.
+"""The 48 example paintings, made of a larger, labelled collection.
 
-.venv/bin/python examples/build.py FOLDER [--collection ../shared/paintings/train]
+.venv/bin/python examples/build.py examples/paintings --collection FOLDER
 
 chosen.csv is the choice, made by eye: abstract, colourful, unlike each other, by artists dead
 before 1954, published before 1931. FOLDER gets the pictures, catalog.csv and CREDITS.md.
@@ -13,7 +13,6 @@ from pathlib import Path
 from machineray.imaging import decode, encode
 
 HERE = Path(__file__).resolve().parent
-COLLECTION = HERE.parent.parent / "shared" / "paintings" / "train"
 COLUMNS = ("file", "artist", "title", "year", "died", "source", "source_url", "rights")
 LONG_SIDE_PX = 512
 QUALITY = 88
@@ -84,7 +83,7 @@ def main() -> None:
     """Build the examples."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--collection", type=Path, default=COLLECTION)
+    parser.add_argument("--collection", type=Path, required=True)
     arguments = parser.parse_args()
     size_bytes = build(arguments.folder, arguments.collection)
     parser.exit(message=f"{arguments.folder}: {size_bytes:,} bytes of pictures\n")
