@@ -3,8 +3,10 @@
 mray run augment --run klee --resolution 128
 """
 
+import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +16,9 @@ from machineray.errors import InputError
 from machineray.log import Event
 from machineray.runs import Plan, Row, json_bytes, json_lines
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
+
+if TYPE_CHECKING:
+    from machineray.dataset.tar import Sample
 
 
 def augment(
@@ -28,7 +33,7 @@ def augment(
 ) -> Iterator[Event]:
     """Make training squares of the paintings, and variants of them, into tar shards."""
     source = pictures(job)
-    rows = {row["id"]: row for row in source.rows}
+    rows = {row["id"]: row for row in source.rows if row.get("keep", True)}
     plan = Plan(
         stage=job.stage,
         arguments={"resolution": resolution, "variants": variants},
@@ -37,33 +42,28 @@ def augment(
     )
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
-        from machineray.dataset.squares import square
-        from machineray.dataset.squares import variants as variants_of
-        from machineray.dataset.tar import Sample, packed
-        from machineray.imaging import decode, encode, from_array
-
-        def samples(item: str) -> tuple[Row, list[Sample]]:
-            image = decode(source.read(rows[item]), rows[item]["key"])
-            row = {**rows[item], "aspect": round(image.width / image.height, 6)}
-            pixels = square(image, resolution)
-            made = []
-            for number, each_one in enumerate([pixels, *variants_of(pixels, item, variants)]):
-                key = f"{item}_v{number}" if number else item
-                metadata = {"id": item, "variant": number, "aspect": row["aspect"]}
-                made.append(Sample(key, encode(from_array(each_one), "png"), metadata))
-            return row, made
+        from machineray.dataset.tar import Sample, pack
 
         shard = f"shards/{index:06d}.tar"
         records: list[Row] = []
-        packable: list[Sample] = []
-        for item, value in each(samples, items, job.workers):
-            if isinstance(value, InputError):
-                yield Refused(item, str(value))
-                continue
-            row, made = value
-            records.append({**row, "resolution": resolution, "shard": shard})
-            packable += made
-        yield Done({shard: packed(packable)}, records, items=len(records))
+        refused: list[Refused] = []
+
+        def one(item: str) -> tuple[Row, list[Sample]]:
+            return samples(rows[item], source.read(rows[item]), resolution, variants)
+
+        def packable() -> Iterator[Sample]:
+            for item, value in each(one, items, job.workers):
+                if isinstance(value, InputError):
+                    refused.append(Refused(item, str(value)))
+                else:
+                    records.append({**value[0], "shard": shard})
+                    yield from value[1]
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "shard.tar"
+            pack(packable(), path)
+            yield from refused
+            yield Done({shard: path}, records, items=len(records))
 
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
         if not records:
@@ -75,6 +75,26 @@ def augment(
         yield "catalog.jsonl", json_lines(records)
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
+
+
+def samples(row: Row, data: bytes, resolution: int, variants: int) -> tuple[Row, "list[Sample]"]:
+    """A painting's file -> its row with aspect and resolution, its square and the variants of it.
+
+    A function of the painting's id and bytes alone. InputError when it cannot be read.
+    """
+    from machineray.dataset.squares import square, varied
+    from machineray.dataset.tar import Sample
+    from machineray.imaging import decode, encode, from_array
+
+    image = decode(data, row["key"])
+    aspect = round(image.width / image.height, 6)
+    pixels = square(image, resolution)
+    made = []
+    for number, picture in enumerate([pixels, *varied(pixels, row["id"], variants)]):
+        key = f"{row['id']}_v{number}" if number else row["id"]
+        metadata = {"id": row["id"], "variant": number, "aspect": aspect}
+        made.append(Sample(key, encode(from_array(picture), "png"), metadata))
+    return {**row, "aspect": aspect, "resolution": resolution}, made
 
 
 if __name__ == "__main__":

@@ -3,63 +3,63 @@
 mray run collect --run klee --input ./my-paintings
 """
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from jobs import Job, main
-from machineray.errors import InputError, NotFoundError
-from machineray.log import Event
+from machineray.errors import InputError, NotFoundError, UsageError
+from machineray.log import Event, Note
 from machineray.runs import Plan, Row, json_bytes, json_lines, sha256_of
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
-from machineray.storage import Store, open_store
+from machineray.storage import FolderStore, Store, open_store
 
 EXAMPLES = "examples"
+NAMED_AT_MOST = 3
 
 
 def collect(job: Job) -> Iterator[Event]:
     """Take paintings from --input (a folder, s3://… or 'examples'), refusing what is broken."""
-    from machineray.collect.catalog import CATALOG_NAMES, metadata_of
-    from machineray.collect.sources import is_companion
+    from machineray.collect.sources import Listing
 
-    place = open_store(examples_folder() if job.input in (None, EXAMPLES) else str(job.input))
-    found = sorted((stored.key, stored.size_bytes) for stored in place.list())
-    known: dict[str, Any] = {}
-    for name in CATALOG_NAMES:
-        if any(key == name for key, _ in found):
-            known |= metadata_of(place.read(name), f"{place.url}/{name}")
-    listed = [[key, size] for key, size in found if not is_companion(key)]
-    if not listed:
-        raise NotFoundError(f"{place.url}: no pictures there; name a folder or s3://bucket/prefix")
+    place, where = _place(job.input)
+    files = _files(place, job.store)
+    source = Listing(files, lambda name: place.read(files[name][0]))
+    names = source.names()
+    if not names:
+        raise NotFoundError(f"{where}: no pictures there; name a folder or s3://bucket/prefix")
+    yield from _missing(source.missing())
+    listed = [[name, files[name][1]] for name in names]
+    known = [source.metadata(name) for name in names]
     plan = Plan(
         stage=job.stage,
         arguments={},
-        input={"from": _name_of(place), "sha256": sha256_of(json_bytes([listed, known]))},
+        input={"from": where, "sha256": sha256_of(json_bytes([listed, known]))},
         indexes=batches(listed, job.row.items_per_index),
     )
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
-        from machineray.collect.admission import admit
+        from machineray.collect.admission import admit, check_size
 
-        def one(item: Any) -> tuple[Row, str, bytes]:
-            key = item[0]
-            data = place.read(key)
-            metadata = known.get(key) or known.get(PurePosixPath(key).name) or {}
-            admitted = admit(data, key, metadata)
-            return dict(admitted.row), admitted.extension, data
+        def one(item: Any) -> tuple[Row, bytes]:
+            name, size_bytes = item
+            check_size(size_bytes, name)
+            data = _read(source.read, name)
+            return admit(data, name, source.metadata(name)), data
 
         for item, value in each(one, items, job.workers):
             if isinstance(value, InputError):
                 yield Refused(item[0], str(value))
                 continue
-            row, extension, data = value
-            name = f"paintings/{row['id']}{extension}"
-            record = {**row, "key": job.output.key(name), "file": item[0]}
-            yield Done({name: data}, [record])
+            row, data = value
+            yield Done({row["key"]: data}, [{**row, "key": job.output.key(row["key"])}])
 
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
         if not records:
-            raise InputError(f"{place.url}: none of its {len(listed)} files is a usable painting")
+            raise InputError(
+                f"{where}: none of its {len(names)} files is a usable painting; the reasons are "
+                f"in {job.output.key('_failed/')}"
+            )
         yield "catalog.jsonl", json_lines(_without_copies(records))
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
@@ -72,9 +72,51 @@ def examples_folder() -> Path:
     return inside if inside.is_dir() else package / "examples" / "paintings"
 
 
-def _name_of(place: Store) -> str:
-    """The source as the plan names it: the examples have no fixed place."""
-    return EXAMPLES if place.url == str(examples_folder()) else place.url
+def _place(input: str | None) -> tuple[Store, str]:
+    """Where paintings come from, and what the plan calls it."""
+    if input in (None, EXAMPLES):
+        return open_store(examples_folder()), EXAMPLES  # which have no fixed place
+    place = open_store(str(input))
+    return place, place.url
+
+
+def _missing(files: Sequence[str]) -> Iterator[Note]:
+    if files:
+        names = ", ".join(files[:NAMED_AT_MOST]) + (", …" if files[NAMED_AT_MOST:] else "")
+        yield Note(f"collect: the catalog names {len(files)} files that are not there: {names}")
+
+
+def _files(place: Store, root: Store) -> dict[str, tuple[str, int]]:
+    """Name as text -> key and size of every file of a place, without what we keep there ourselves.
+
+    NotFoundError and UsageError where the place is no folder.
+    """
+    if isinstance(place, FolderStore) and not place.root.is_dir():
+        if place.root.exists():
+            raise UsageError(f"{place.url}: a file, not a folder; name the folder that it is in")
+        raise NotFoundError(f"{place.url}: no such folder")
+    # With --input . the root lies inside: its thumbnails are no paintings.
+    ours = "runs/" if root.url == place.url else None
+    if root.url.startswith(place.url.rstrip("/") + "/"):
+        ours = root.url.removeprefix(place.url).strip("/") + "/"
+    return {
+        # Linux allows names that are no text (surrogates here); a plan must be.
+        stored.key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"): (
+            stored.key,
+            stored.size_bytes,
+        )
+        for stored in place.list()
+        if ours is None or not stored.key.startswith(ours)
+    }
+
+
+def _read(read: Callable[[str], bytes], name: str) -> bytes:
+    try:
+        return read(name)
+    except NotFoundError as error:
+        raise InputError(f"{name}: gone since the folder was listed") from error
+    except UsageError as error:  # a backslash in the name, which no key may have
+        raise InputError(f"{name}: rename it: {error}") from error
 
 
 def _without_copies(records: list[Row]) -> list[Row]:

@@ -1,22 +1,25 @@
 """Sort out what is too small, there twice, or unwanted; a contact sheet to look at.
 
-mray run curate --run klee --min-side 256 --reject unwanted.txt
+mray run curate --run klee --min-side 256
+mray run curate --run klee-2 --input klee/collect --reject unwanted.txt     after looking at it
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from jobs import Job, main
-from jobs.pictures import pictures
-from machineray.errors import InputError, NotFoundError
-from machineray.log import Event
+from jobs.pictures import Pictures, pictures
+from machineray.errors import InputError, NotFoundError, UsageError
+from machineray.log import Event, Note, Refusal
 from machineray.runs import Plan, Row, json_lines
-from machineray.shards import Done, Outcome, Refused, Task, batches, each
+from machineray.shards import Done, Outcome, Task, batches, each
 
-THUMBNAIL_PX = 320
+THUMBNAIL_PX = 240
+SHEET = "contact-sheet.html"
 
 
 def curate(
@@ -31,7 +34,7 @@ def curate(
     """Keep each painting once, large enough and wanted; say why of all others."""
     source = pictures(job)
     rows = {row["id"]: row for row in source.rows}
-    unwanted = rejected_ids(reject) if reject else []
+    unwanted = rejected_ids(reject, rows) if reject else []
     plan = Plan(
         stage=job.stage,
         arguments={"min_side": min_side, "reject": unwanted},
@@ -39,50 +42,83 @@ def curate(
         indexes=batches(list(rows), job.row.items_per_index),
     )
 
-    def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
-        from machineray.curate.hashes import measure
-
-        from machineray.imaging import decode, encode
-
-        def one(item: str) -> tuple[Row, bytes]:
-            image = decode(source.read(rows[item]), rows[item]["key"])
-            measured = {**rows[item], "width": image.width, "height": image.height}
-            measured |= measure(image)
-            image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-            return measured, encode(image, "webp", quality=80)
-
-        for item, value in each(one, items, job.workers):
+    def work(index: int, items: Sequence[Any]) -> Iterator[Outcome | Event]:
+        for item, value in each(lambda item: measured(source, rows[item]), items, job.workers):
             if isinstance(value, InputError):
-                yield Refused(item, str(value))
+                yield Refusal(item, str(value))
+                yield Done({}, [{**rows[item], "unreadable": str(value)}])
             else:
                 row, thumbnail = value
-                yield Done({f"thumbnails/{item}.webp": thumbnail}, [row])
+                yield Done({_thumbnail(item): thumbnail}, [row])
 
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
         from machineray.curate.contact_sheet import contact_sheet
         from machineray.curate.decisions import decide
 
-        decided = decide(records, min_side, frozenset(unwanted))
+        decided = decide(records, min_side=min_side, rejected_ids=frozenset(unwanted))
         if not any(row["keep"] for row in decided):
             raise InputError(
-                f"{job.output.name}: none of {len(decided)} paintings is kept; lower --min-side"
+                f"{job.output.name}: no painting is left: {_told(decided)}; begin again with "
+                f"--run NAME --input {source.source['from']} and a lower --min-side or shorter "
+                "--reject"
             )
-        thumbnails = {row["id"]: f"thumbnails/{row['id']}.webp" for row in decided}
-        yield "contact-sheet.html", contact_sheet(decided, thumbnails).encode()
+        shown = [row["id"] for row in decided if not row.get("unreadable")]
+        thumbnails = each(lambda item: job.output.read(_thumbnail(item)), shown, job.workers)
+        found = {item: data for item, data in thumbnails if isinstance(data, bytes)}
+        yield SHEET, contact_sheet(decided, found, source.source["from"]).encode()
         yield "catalog.jsonl", json_lines(decided)
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
+    if job.output.is_complete():
+        told = _told(job.output.catalog())
+        yield Note(f"{told}; look at {job.store.url}/{job.output.key(SHEET)}")
 
 
-def rejected_ids(path: Path) -> list[str]:
-    """The ids in a file, one a line; what follows a '#' is a remark."""
+def measured(source: Pictures, row: Row) -> tuple[Row, bytes]:
+    """A painting's row with its true size and its looks, and a thumbnail (WebP)."""
+    from machineray.curate.hashes import measure
+    from machineray.imaging import decode, encode
+
+    data = source.read(row)
+    image = decode(data, row["key"])
+    known = {"width": image.width, "height": image.height, "bytes": len(data)}
+    looks = measure(image)
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    return {**row, **known, "looks": looks}, encode(image, "webp", quality=75)
+
+
+def rejected_ids(path: Path, known: Collection[str]) -> list[str]:
+    """The ids in a file, one a line; what follows a '#' is a remark.
+
+    NotFoundError when it cannot be read, UsageError when it names no painting that is there.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise NotFoundError(
             f"{path}: cannot be read ({error}); --reject takes a text file"
         ) from error
-    return sorted({line.partition("#")[0].strip() for line in lines} - {""})
+    ids = {line.partition("#")[0].strip() for line in lines} - {""}
+    strange = sorted(ids.difference(known))
+    if strange:
+        names = ", ".join(strange[:3]) + (", …" if strange[3:] else "")
+        raise UsageError(
+            f"--reject {path}: {len(strange)} of its {len(ids)} ids are of no painting here "
+            f"({names}); take ids from the contact sheet"
+        )
+    return sorted(ids)
+
+
+def _thumbnail(item: str) -> str:
+    return f"thumbnails/{item}.webp"
+
+
+def _told(decided: list[Row]) -> str:
+    """ "45 of 48 paintings kept, 2 too small, 1 near-duplicate"."""
+    kept = sum(row["keep"] for row in decided)
+    words = (row["verdict"] for row in decided if not row["keep"])
+    others = "".join(f", {count} {word}" for word, count in Counter(words).most_common())
+    return f"{kept} of {len(decided)} paintings kept{others}"
 
 
 if __name__ == "__main__":

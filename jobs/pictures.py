@@ -13,11 +13,6 @@ from machineray.runs import Row, StageRun, json_bytes, sha256_of
 from machineray.stages import STAGES
 from machineray.storage import Store, open_store
 
-SUFFIXES = frozenset(
-    f".{name}"
-    for name in "avif bmp gif jfif jp2 jpeg jpg png ppm tga tif tiff webp".split()  # noqa: SIM905
-)
-
 
 @dataclass(frozen=True)
 class Pictures:
@@ -52,10 +47,15 @@ def pictures(job: Job) -> Pictures:
         return Pictures(job.store, stage.catalog(), source, stage)
     if job.input is None:
         raise UsageError("a stage before or --input is needed")
+    from machineray.collect.admission import EXTENSIONS
+
+    suffixes = {suffix for names in EXTENSIONS.values() for suffix in names}
     place = open_store(job.input)
-    found = [
-        stored for stored in place.list() if PurePosixPath(stored.key).suffix.lower() in SUFFIXES
-    ]
+    # Sorted: servers list in different orders, and a plan is the same every time.
+    found = sorted(
+        (file for file in place.list() if PurePosixPath(file.key).suffix.lower() in suffixes),
+        key=lambda file: file.key,
+    )
     if not found:
         raise NotFoundError(f"{job.input}: no pictures there (a folder, s3://… or RUN/STAGE)")
     digest = sha256_of(json_bytes([[stored.key, stored.size_bytes] for stored in found]))

@@ -1,7 +1,6 @@
 """What may enter the museum: whole, readable pictures that are what their name says."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -10,6 +9,7 @@ from machineray.errors import InputError
 from machineray.imaging import decode, picture_format
 
 MAX_PIXELS = 300_000_000
+MAX_BYTES = 1_000_000_000
 
 # The real format -> extensions that say so; the first is the one that we write.
 EXTENSIONS: dict[str, tuple[str, ...]] = {
@@ -29,17 +29,9 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Painting:
-    """An admitted picture: its catalog row, and the extension of its real format (".jpg")."""
-
-    row: dict[str, Any]
-    extension: str
-
-
 def admit(
     data: bytes, name: str, metadata: Metadata = UNKNOWN, *, max_pixels: int = MAX_PIXELS
-) -> Painting:
+) -> dict[str, Any]:
     """The bytes of a file -> its catalog row; the picture is decoded to its last pixel once.
 
     The row's `key` is relative to the stage ("paintings/<id>.jpg"); the file is to be stored
@@ -58,14 +50,22 @@ def admit(
         )
     image = decode(data, name, max_pixels=max_pixels)
     sha256 = hashlib.sha256(data).hexdigest()
-    row = {
+    return {
         "id": sha256[:16],
         "key": f"paintings/{sha256[:16]}{EXTENSIONS[kind][0]}",
-        "name": name,
+        "file": name,
         **{field: metadata.get(field) for field in FIELDS},
         "width": image.width,
         "height": image.height,
         "sha256": sha256,
         "bytes": len(data),
     }
-    return Painting(row, EXTENSIONS[kind][0])
+
+
+def check_size(size_bytes: int, name: str) -> None:
+    """InputError when a file is too large to be read into memory: asked before it is read."""
+    if size_bytes > MAX_BYTES:
+        raise InputError(
+            f"{name}: {size_bytes / 1e9:.1f} GB, more than {MAX_BYTES / 1e9:g}: "
+            "no scan of a painting needs that: export it smaller"
+        )

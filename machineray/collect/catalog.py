@@ -146,11 +146,12 @@ def _by_file(records: Iterable[tuple[int, Mapping[str, Any]]], name: str) -> dic
 
 def _value(value: Any, where: str) -> str | int | None:
     """Text without space around it; a whole number as one; nothing as None."""
-    if value is None or isinstance(value, int) and not isinstance(value, bool):
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, (list, dict, bool)):
         raise InputError(f"{where}: {value!r} is neither text nor a number")
-    text = " ".join(str(value).split())
+    # JSON may hold half a surrogate pair ("\\ud800"), which no file can: it becomes "?".
+    text = " ".join(str(value).encode("utf-8", "replace").decode().split())
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else text or None

@@ -59,6 +59,14 @@ class Listing:
         """
         return self._catalog.get(normal(name), UNKNOWN)
 
+    def missing(self) -> list[str]:
+        """Files that a catalog speaks of and that are not there, sorted.
+
+        Raises:
+            InputError: the catalog cannot be understood.
+        """
+        return sorted(self._catalog.keys() - {normal(name) for name in self._all})
+
     @functools.cached_property
     def _catalog(self) -> dict[str, Metadata]:
         found: dict[str, Metadata] = {}

@@ -2,60 +2,67 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from machineray.curate.duplicates import duplicate_of
-from machineray.errors import InputError
 
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a painting: the columns that its row gains.
+
+    `verdict` is one of "kept", "rejected by hand", "unreadable", "too small", "duplicate".
+    """
+
+    keep: bool = False
+    verdict: str = "kept"
+    reason: str | None = None
+    duplicate_of: str | None = None
 
 
 def decide(
     rows: Sequence[Row], *, min_side: int, rejected_ids: Collection[str] = ()
 ) -> list[dict[str, Any]]:
-    """Collect's rows with `measure`'s columns -> the same, in order, with keep and reason.
+    """Rows with `looks`, as `measure` gives them -> the same, in order, with the decisions.
 
     Of near-duplicates the one with the most pixels stays, then the most bytes, then the lowest
-    id; the order of the rows changes nothing. A row may have `unreadable` (a reason) in place of
-    the measured columns. What is too small or rejected by hand does not stand against others.
+    id; the order of the rows changes nothing. What is too small or rejected by hand does not
+    stand against others. `looks` is left out of the answer: only duplicates are found by it.
 
     Args:
-        rows: id, width, height, bytes, and measured columns.
+        rows: id, width, height, bytes, looks, and whatever else is known; or id and `unreadable`,
+            which is a reason.
         min_side: pixels that the shorter side must have.
         rejected_ids: of paintings that a person does not want.
-
-    Raises:
-        InputError: a rejected id is the id of no row.
     """
-    _check_rejected(rows, rejected_ids)
-    reasons: dict[int, str] = {}
-    for number, row in enumerate(rows):
-        if row["id"] in rejected_ids:
-            reasons[number] = "rejected by hand"
-        elif row.get("unreadable"):
-            reasons[number] = f"unreadable: {row['unreadable']}"
-        elif min(row["width"], row["height"]) < min_side:
-            reasons[number] = (
-                f"too small: {row['width']}x{row['height']}, "
-                f"the shorter side must have {min_side} pixels"
-            )
-    ranked = sorted((n for n in range(len(rows)) if n not in reasons), key=lambda n: _rank(rows[n]))
-    for number, original in zip(ranked, duplicate_of([rows[n] for n in ranked]), strict=True):
+    decisions = [_alone(row, min_side, rejected_ids) for row in rows]
+    ranked = sorted(
+        (n for n, decision in enumerate(decisions) if decision.keep), key=lambda n: _rank(rows[n])
+    )
+    repeated = duplicate_of([rows[n]["looks"] for n in ranked])
+    for number, original in zip(ranked, repeated, strict=True):
         if original is not None:
-            reasons[number] = _repeats(rows[number], rows[ranked[original]])
+            decisions[number] = _duplicate(rows[number], rows[ranked[original]])
     return [
-        {**row, "keep": number not in reasons, "reason": reasons.get(number)}
-        for number, row in enumerate(rows)
+        {column: value for column, value in row.items() if column != "looks"} | asdict(decision)
+        for row, decision in zip(rows, decisions, strict=True)
     ]
 
 
-def _check_rejected(rows: Sequence[Row], rejected_ids: Collection[str]) -> None:
-    strange = sorted(set(rejected_ids) - {row["id"] for row in rows})
-    if strange:
-        raise InputError(
-            f"rejected ids: {', '.join(strange[:3])}: no painting has this id: "
-            "take ids from the contact sheet"
-        )
+def _alone(row: Row, min_side: int, rejected_ids: Collection[str]) -> Decision:
+    """The decision without a look at the other paintings."""
+    if row["id"] in rejected_ids:
+        return Decision(verdict="rejected by hand", reason="rejected by hand")
+    if row.get("unreadable"):
+        return Decision(verdict="unreadable", reason=f"unreadable: {row['unreadable']}")
+    if min(row["width"], row["height"]) < min_side:
+        size = f"{row['width']}x{row['height']}"
+        reason = f"too small: {size}, the shorter side must have {min_side} pixels"
+        return Decision(verdict="too small", reason=reason)
+    return Decision(keep=True)
 
 
 def _rank(row: Row) -> tuple[int, int, str, str]:
@@ -64,9 +71,7 @@ def _rank(row: Row) -> tuple[int, int, str, str]:
     return -row["width"] * row["height"], -row["bytes"], row["id"], words
 
 
-def _repeats(row: Row, original: Row) -> str:
-    if row["id"] == original["id"]:
-        return f"the same file as {_called(original)}"
+def _duplicate(row: Row, original: Row) -> Decision:
     if row["width"] * row["height"] != original["width"] * original["height"]:
         better = "has more pixels"
     elif row["bytes"] != original["bytes"]:
@@ -74,9 +79,10 @@ def _repeats(row: Row, original: Row) -> str:
     else:
         better = "is as good and was chosen by its id"
     sizes = f"{original['width']}x{original['height']}, this one {row['width']}x{row['height']}"
-    return f"near-duplicate of {_called(original)}, which {better} ({sizes})"
+    reason = f"shows the same as {_called(original)}, which {better} ({sizes})"
+    return Decision(verdict="duplicate", reason=reason, duplicate_of=original["id"])
 
 
 def _called(row: Row) -> str:
-    title = row.get("title") or row.get("name")
+    title = row.get("title") or row.get("file")
     return f"{row['id']} ({title})" if title else str(row["id"])

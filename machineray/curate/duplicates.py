@@ -39,7 +39,7 @@ class Looks:
 
 
 def duplicate_of(rows: Sequence[Mapping[str, Any]]) -> list[int | None]:
-    """Rows with `measure`'s columns, the best first -> for each the earlier row it repeats.
+    """Rows as `measure` gives them, the best first -> for each the earlier row it repeats.
 
     A row is compared with those only that repeat nothing themselves, so that a chain of little
     changes does not lead from one painting to another.

@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-VARIANTS = 6
-
 
 def square(image: Image.Image, resolution: int) -> NDArray[np.uint8]:
     """Squash a picture to (resolution, resolution, 3), bilinear with antialiasing.
@@ -24,10 +22,10 @@ def square(image: Image.Image, resolution: int) -> NDArray[np.uint8]:
     ratios drawn from it.
     """
     size = (resolution, resolution)
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=None), np.uint8)
+    return np.array(image.resize(size, Image.Resampling.BILINEAR), np.uint8)
 
 
-def variants(pixels: NDArray[np.uint8], painting: str, count: int) -> Iterator[NDArray[np.uint8]]:
+def varied(pixels: NDArray[np.uint8], painting: str, count: int) -> Iterator[NDArray[np.uint8]]:
     """Yield `count` variants of a square (R, R, 3), each a function of (painting, its number).
 
     A turn by 0 to 3 right angles, a perspective warp of 0 to 5 % of the side with replicated
