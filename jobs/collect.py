@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from jobs import Job, main
+from jobs.pictures import files_of
 from machineray.errors import InputError, NotFoundError, UsageError
 from machineray.log import Event, Note
 from machineray.runs import Plan, Row, json_bytes, json_lines, sha256_of
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
-from machineray.storage import FolderStore, Store, open_store
+from machineray.storage import Store, open_store
 
 EXAMPLES = "examples"
 NAMED_AT_MOST = 3
@@ -23,13 +24,13 @@ def collect(job: Job) -> Iterator[Event]:
     from machineray.collect.sources import Listing
 
     place, where = _place(job.input)
-    files = _files(place, job.store)
-    source = Listing(files, lambda name: place.read(files[name][0]))
+    files = files_of(place, job.store)
+    source = Listing(files, lambda name: place.read(files[name].key))
     names = source.names()
     if not names:
         raise NotFoundError(f"{where}: no pictures there; name a folder or s3://bucket/prefix")
     yield from _missing(source.missing())
-    listed = [[name, files[name][1]] for name in names]
+    listed = [[name, files[name].size_bytes] for name in names]
     known = [source.metadata(name) for name in names]
     plan = Plan(
         stage=job.stage,
@@ -75,7 +76,13 @@ def examples_folder() -> Path:
 def _place(input: str | None) -> tuple[Store, str]:
     """Where paintings come from, and what the plan calls it."""
     if input in (None, EXAMPLES):
-        return open_store(examples_folder()), EXAMPLES  # which have no fixed place
+        folder = examples_folder()
+        if not (folder / "catalog.csv").is_file():
+            raise NotFoundError(
+                "examples: no example paintings are in this installation; "
+                "give --input with a folder of paintings"
+            )
+        return open_store(folder), EXAMPLES  # which have no fixed place
     place = open_store(str(input))
     return place, place.url
 
@@ -84,30 +91,6 @@ def _missing(files: Sequence[str]) -> Iterator[Note]:
     if files:
         names = ", ".join(files[:NAMED_AT_MOST]) + (", …" if files[NAMED_AT_MOST:] else "")
         yield Note(f"collect: the catalog names {len(files)} files that are not there: {names}")
-
-
-def _files(place: Store, root: Store) -> dict[str, tuple[str, int]]:
-    """Name as text -> key and size of every file of a place, without what we keep there ourselves.
-
-    NotFoundError and UsageError where the place is no folder.
-    """
-    if isinstance(place, FolderStore) and not place.root.is_dir():
-        if place.root.exists():
-            raise UsageError(f"{place.url}: a file, not a folder; name the folder that it is in")
-        raise NotFoundError(f"{place.url}: no such folder")
-    # With --input . the root lies inside: its thumbnails are no paintings.
-    ours = "runs/" if root.url == place.url else None
-    if root.url.startswith(place.url.rstrip("/") + "/"):
-        ours = root.url.removeprefix(place.url).strip("/") + "/"
-    return {
-        # Linux allows names that are no text (surrogates here); a plan must be.
-        stored.key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"): (
-            stored.key,
-            stored.size_bytes,
-        )
-        for stored in place.list()
-        if ours is None or not stored.key.startswith(ours)
-    }
 
 
 def _read(read: Callable[[str], bytes], name: str) -> bytes:

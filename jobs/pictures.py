@@ -8,10 +8,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from jobs import Job
-from machineray.errors import NotFoundError, UsageError
+from machineray.errors import InputError, NotFoundError, UsageError
 from machineray.runs import Row, StageRun, json_bytes, sha256_of
 from machineray.stages import STAGES
-from machineray.storage import Store, open_store
+from machineray.storage import FolderStore, Store, Stored, open_store
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,38 @@ def pictures(job: Job) -> Pictures:
 
     suffixes = {suffix for names in EXTENSIONS.values() for suffix in names}
     place = open_store(job.input)
-    # Sorted: servers list in different orders, and a plan is the same every time.
-    found = sorted(
-        (file for file in place.list() if PurePosixPath(file.key).suffix.lower() in suffixes),
-        key=lambda file: file.key,
-    )
+    files = files_of(place, job.store).items()
+    found = {name: file for name, file in files if PurePosixPath(name).suffix.lower() in suffixes}
     if not found:
         raise NotFoundError(f"{job.input}: no pictures there (a folder, s3://… or RUN/STAGE)")
-    digest = sha256_of(json_bytes([[stored.key, stored.size_bytes] for stored in found]))
-    rows = _rows(place, [stored.key for stored in found])
+    strange = [name for name, file in found.items() if name != file.key]
+    if strange:
+        raise InputError(f"{job.input}/{strange[0]}: the name is no text (UTF-8): rename it")
+    digest = sha256_of(json_bytes([[name, file.size_bytes] for name, file in found.items()]))
+    rows = _rows(place, list(found))
     return Pictures(job.store, rows, {"from": place.url, "sha256": digest})
+
+
+def files_of(place: Store, root: Store) -> dict[str, Stored]:
+    """The files of a place by name, sorted; not what the root inside it holds.
+
+    A name is the key as text: Linux allows keys that are none, and no plan can hold them.
+    NotFoundError when there is no such folder, UsageError when it is a file.
+    """
+    if isinstance(place, FolderStore) and not place.root.is_dir():
+        if place.root.exists():
+            raise UsageError(f"{place.url}: a file, not a folder; name the folder that it is in")
+        raise NotFoundError(f"{place.url}: no such folder")
+    # With --input . the root lies inside: its thumbnails are no paintings.
+    ours = "runs/" if root.url == place.url else None
+    if root.url.startswith(place.url.rstrip("/") + "/"):
+        ours = root.url.removeprefix(place.url).strip("/") + "/"
+    # Sorted: servers list in different orders, and a plan is the same every time.
+    return {
+        stored.key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"): stored
+        for stored in sorted(place.list(), key=lambda stored: stored.key)
+        if ours is None or not stored.key.startswith(ours)
+    }
 
 
 def _rows(place: Store, keys: list[str]) -> list[Row]:
