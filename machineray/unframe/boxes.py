@@ -1,11 +1,12 @@
 """The box of the painting inside a photograph of it: frames, mats, walls and captions left out.
 
-A small copy of the picture gives ten candidate lines a side, so 10,000 boxes; a small network that
-was fitted on labelled photographs (tools/fit_unframe.py) weighs the evidence for each of them
-(evidence.py), and the best box is then sharpened at full resolution.
+A small copy of the picture gives ten candidate lines a side, so 10,000 boxes; small networks that
+were fitted on synthetic and on labelled photographs (tools/fit_unframe.py) weigh the evidence for
+each of them (evidence.py), and the best box is then sharpened at full resolution.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
@@ -13,19 +14,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from machineray.unframe.evidence import Evidence, Floats, gather, spanning
+from machineray.unframe.evidence import Evidence, Floats, Ints, gather, spanning
 
+WEIGHTS = Path(__file__).with_name("weights.npz")
 SMALL = 448  # long side of the copy that is judged, pixels
 SMALLEST = 32  # a picture with a shorter side than this is left alone
 MOST_STRETCHED = 12  # and so is one that is longer than this many times its short side
-SAME_BOX = 0.02  # boxes whose edges differ by less than this share of a side count as one
+WORTH = 0.01  # of IoU: what a cut has to gain, since most pictures have nothing to cut
+RIVALS = 400  # likeliest boxes that are held against each other
 
 
 @dataclass(frozen=True)
 class Box:
     """The painting in pixels of the upright picture; right and bottom exclusive.
 
-    `confidence` in 0..1 is the share of the judgement that fell on this box or one beside it.
+    `confidence` in 0..1 is the IoU with the true box that is to be expected.
     """
 
     left: int
@@ -46,21 +49,21 @@ class Weights:
     score: Floats
 
 
-def frame_box(pixels: NDArray[np.uint8]) -> Box:
+def frame_box(pixels: NDArray[np.uint8], weights: tuple[Weights, ...] | None = None) -> Box:
     """The painting's own box in an upright RGB picture (H, W, 3), H and W at least 1.
 
     A picture without frame, or too small or too stretched to judge, gives the whole picture.
-    The box is never empty. Memory beyond `pixels` does not grow with its size.
+    The box is never empty. Memory beyond `pixels` does not grow with its size. `weights` are for
+    fitting and cross-validation; without them it is those that were fitted.
     """
     height, width = pixels.shape[:2]
     shortest, longest = sorted((height, width))
     if shortest < SMALLEST or longest > MOST_STRETCHED * shortest:
         return Box(0, 0, width, height, 0.0)
     small = shrunk(pixels)
-    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) / 100
-    evidence = gather(lab)
-    depths, confidence = judged(evidence, lab.shape[:2])
-    top, bottom, left, right = sharpened(pixels, lab.shape[:2], depths)
+    evidence = gather(lab_of(small))
+    depths, confidence = judged(evidence, small.shape[:2], weights or fitted())
+    top, bottom, left, right = sharpened(pixels, small.shape[:2], depths)
     return Box(left, top, width - right, height - bottom, confidence)
 
 
@@ -72,20 +75,45 @@ def shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def judged(evidence: Evidence, shape: tuple[int, int]) -> tuple[tuple[int, int, int, int], float]:
-    """Depths to cut at top, bottom, left and right of the small copy, and the confidence."""
-    score = np.mean([scores(evidence, weights) for weights in fitted()], axis=0)
-    best = np.unravel_index(int(score.argmax()), score.shape)
-    share = np.exp(score - score.max())
-    alike = np.ones((1, 1, 1, 1), np.bool_)
-    for axis, (depths, index) in enumerate(zip(evidence.depths, best, strict=True)):
-        near = np.abs(depths - depths[index]) <= SAME_BOX * shape[axis // 2] + 1
-        alike = alike & near.reshape([-1 if axis == other else 1 for other in range(4)])
-    confidence = float(share[alike].sum() / share.sum())
-    top, bottom, left, right = (
-        int(d[i]) for d, i in zip(evidence.depths, best, strict=True)
-    )
-    return (top, bottom, left, right), min(confidence, 1.0)
+def lab_of(pixels: NDArray[np.uint8]) -> Floats:
+    """RGB (H, W, 3) -> Lab with L in 0..1, a and b on the same scale."""
+    lab = cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return np.asarray(lab / 100, np.float32)
+
+
+def judged(
+    evidence: Evidence, shape: tuple[int, int], networks: tuple[Weights, ...]
+) -> tuple[tuple[int, int, int, int], float]:
+    """Depths to cut at top, bottom, left and right of the small copy, and the confidence.
+
+    Not the likeliest box, but the one whose IoU with the likely ones is the highest on average:
+    between two rival frames a box that is nearly right for both beats a gamble.
+    """
+    score = np.mean([scores(evidence, weights) for weights in networks], axis=0)
+    score[~distinct(evidence.depths)] = -np.inf
+    likeliest = np.argsort(-score, axis=None, kind="stable")[:RIVALS]
+    share = np.exp(score.flat[likeliest] - score.max())
+    at = np.unravel_index(likeliest, score.shape)
+    depths = np.stack([d[i] for d, i in zip(evidence.depths, at, strict=True)], axis=1)
+    expected = overlaps(depths, depths, shape) @ (share / share.sum())
+    best = np.argmax(expected + WORTH * ~depths.any(1))
+    top, bottom, left, right = (int(depth) for depth in depths[best])
+    return (top, bottom, left, right), min(float(expected[best]), 1.0)
+
+
+def distinct(depths: tuple[Ints, Ints, Ints, Ints]) -> NDArray[np.bool_]:
+    """Which boxes (K, K, K, K) are no repetition: candidates are filled up with depth 0."""
+    t, b, le, r = ((d > 0) | (np.arange(len(d)) == 0) for d in depths)
+    return np.asarray(t[:, None, None, None] & b[:, None, None] & le[:, None] & r)
+
+
+def overlaps(depths: Ints, others: Ints, shape: tuple[int, int]) -> Floats:
+    """IoU (N, M) of boxes with others, as depths (N, 4) and (M, 4) by top, bottom, left, right."""
+    height, width = shape
+    t, b, le, r = np.maximum(depths[:, None], others[None]).transpose(2, 0, 1)
+    common = np.maximum(height - t - b, 0) * np.maximum(width - le - r, 0)
+    areas = [(height - d[:, 0] - d[:, 1]) * (width - d[:, 2] - d[:, 3]) for d in (depths, others)]
+    return np.asarray(common / (areas[0][:, None] + areas[1][None] - common), np.float32)
 
 
 def scores(evidence: Evidence, weights: Weights) -> Floats:
@@ -102,9 +130,13 @@ def scores(evidence: Evidence, weights: Weights) -> Floats:
 @cache
 def fitted() -> tuple[Weights, ...]:
     """The networks that were fitted; their scores are averaged."""
-    with np.load(Path(__file__).with_name("weights.npz"), allow_pickle=False) as stored:
-        names = ("side", "side_bias", "joint", "joint_bias", "score")
-        stacks = [stored[name].astype(np.float32) for name in names]
+    with np.load(WEIGHTS, allow_pickle=False) as stored:
+        return stacked(stored)
+
+
+def stacked(layers: Mapping[str, Floats]) -> tuple[Weights, ...]:
+    """Networks from arrays by the names of Weights, one slice of each array a network."""
+    stacks = [layers[layer.name].astype(np.float32) for layer in fields(Weights)]
     return tuple(Weights(*arrays) for arrays in zip(*stacks, strict=True))
 
 
@@ -114,8 +146,9 @@ def sharpened(
     """Depths at full resolution: the sharpest line within a small pixel of each chosen one."""
     height, width = pixels.shape[:2]
     down, across = height / small[0], width / small[1]
+    scales = (down, down, across, across)
     top, bottom, left, right = (
-        round(depth * scale) for depth, scale in zip(depths, (down, down, across, across), strict=True)
+        round(depth * scale) for depth, scale in zip(depths, scales, strict=True)
     )
     rows, columns = slice(top, height - bottom), slice(left, width - right)
     turned = pixels.transpose(1, 0, 2)

@@ -20,6 +20,11 @@ BACKGROUND = 0.07  # colours nearer than this to the outermost rows belong to th
 SIDE_FEATURES = 30
 BOX_FEATURES = 8
 
+# Columns of what is measured along a line. A band has six: Lab, square, texture, background.
+STEP, EDGE = slice(0, 3), 3
+BANDS = OUTSIDE, INSIDE, WHOLE = 4, 10, 16
+SEEN, STARK, BEYOND = 22, 23, 24
+
 
 @dataclass(frozen=True)
 class Side:
@@ -58,9 +63,10 @@ def gather(lab: Floats) -> Evidence:
     down = (top.depths, height - bottom.depths)
     measured = [between(side, *across) for side in (top, bottom)]
     measured += [between(side, *down) for side in (left, right)]
-    features = [side_features(s, m) for s, m in zip((top, bottom, left, right), measured, strict=True)]
+    pairs = zip((top, bottom, left, right), measured, strict=True)
+    features = [side_features(side, table) for side, table in pairs]
     depths = (top.depths, bottom.depths, left.depths, right.depths)
-    colours = [table[..., 4:7] for table in measured]
+    colours = [table[..., OUTSIDE : OUTSIDE + 3] for table in measured]
     return Evidence(
         depths,
         (features[0], features[1], features[2], features[3]),
@@ -70,43 +76,60 @@ def gather(lab: Floats) -> Evidence:
 
 def look(lab: Floats) -> Side:
     """Candidate lines of the side at depth 0, and what lies along them; lab (depth, along, 3)."""
-    length, along = lab.shape[:2]
+    length = len(lab)
     deepest = max(2, min(length - 2 * BAND - 2, int(length * DEEPEST)))
-    lab = lab[: deepest + 2 * BAND + 2]
+    planes = measured_pixels(lab[: deepest + 2 * BAND + 2])
+    total = np.zeros((len(planes) + 1, *planes.shape[1:]), np.float32)
+    np.cumsum(planes, axis=0, out=total[1:])
+    step, tolerant = steps(total[..., :3], deepest)
+    profile = line_profile(step, tolerant)
+    depths = candidates(profile, planes[:deepest, :, 5].mean(1))
+    at = np.maximum(depths, 1)
+    along = along_lines(total, step[at - 1], tolerant[at - 1], at)
+    sums = np.zeros((along.shape[2], len(depths), along.shape[1] + 1), np.float32)
+    np.cumsum(along.transpose(2, 0, 1), axis=2, out=sums[..., 1:])
+    return Side(depths, length, sums, neighbours(profile, at))
+
+
+def measured_pixels(lab: Floats) -> Floats:
+    """(depth, along, 6): Lab, its square, the change along the line, and 1 for background."""
     texture = np.zeros(lab.shape[:2], np.float32)
     texture[:, 1:] = np.abs(np.diff(lab, axis=1)).sum(2)
     outermost = np.median(lab[:3].reshape(-1, 3), axis=0)
     background = (np.abs(lab - outermost).sum(2) < BACKGROUND).astype(np.float32)
-    planes = np.concatenate(
-        [lab, (lab * lab).sum(2, keepdims=True), texture[..., None], background[..., None]], axis=2
-    )
-    total = np.zeros((len(lab) + 1, along, planes.shape[2]), np.float32)
-    np.cumsum(planes, axis=0, out=total[1:])
+    square = (lab * lab).sum(2, keepdims=True)
+    return np.concatenate([lab, square, texture[..., None], background[..., None]], axis=2)
 
+
+def steps(total: Floats, deepest: int) -> tuple[Floats, Floats]:
+    """The change of colour at depths 1..deepest: (D, along, 3), and its size (D, along).
+
+    `total` are running sums of Lab over depth. The size is the largest of three rows: a line may
+    lean by one.
+    """
     rows = np.arange(1, deepest + 1)
-    outer = (total[rows] - total[np.maximum(rows - 2, 0)])[..., :3]
-    outer /= (rows - np.maximum(rows - 2, 0))[:, None, None]
-    step = (total[rows + 2] - total[rows])[..., :3] / 2 - outer
+    above = np.maximum(rows - 2, 0)
+    outer = (total[rows] - total[above]) / (rows - above).astype(np.float32)[:, None, None]
+    step = (total[rows + 2] - total[rows]) / 2 - outer
     size = np.sqrt((step * step).sum(2))
-    tolerant = size.copy()  # a line may lean by a row
+    tolerant = size.copy()
     np.maximum(tolerant[1:], size[:-1], out=tolerant[1:])
     np.maximum(tolerant[:-1], size[1:], out=tolerant[:-1])
+    return step, tolerant
 
-    profile = line_profile(step, tolerant)
-    depths = candidates(profile, background[:deepest].mean(1))
-    at = np.maximum(depths, 1)
-    above = np.maximum(at - 1 - BAND, 0)
-    outside = total[np.maximum(at - 1, 1)] - total[above]
-    outside /= (np.maximum(at - 1, 1) - above)[:, None, None]
+
+def along_lines(total: Floats, step: Floats, size: Floats, at: Ints) -> Floats:
+    """(K, along, Q) at the lines' depths (K,): in the order of the columns that are named above.
+
+    A row beside the line itself is left out on either side: edges are soft.
+    """
+    last = np.maximum(at - 1, 1)
+    first = np.maximum(at - 1 - BAND, 0)
+    outside = (total[last] - total[first]) / (last - first).astype(np.float32)[:, None, None]
     inside = (total[at + 1 + BAND] - total[at + 1]) / BAND
-    whole = total[at] / at[:, None, None]
-    edge = np.stack(
-        [tolerant[at - 1], tolerant[at - 1] > WEAK, tolerant[at - 1] > STRONG], axis=2
-    )
-    rowwise = np.concatenate([step[at - 1], edge[..., :1], outside, inside, whole, edge[..., 1:]], 2)
-    sums = np.zeros((rowwise.shape[2], len(depths), along + 1), np.float32)
-    np.cumsum(rowwise.transpose(2, 0, 1), axis=2, out=sums[..., 1:])
-    return Side(depths, length, sums, neighbours(profile, at))
+    whole = total[at] / at.astype(np.float32)[:, None, None]
+    edge = size[..., None]
+    return np.concatenate([step, edge, outside, inside, whole, edge > WEAK, edge > STRONG], 2)
 
 
 def line_profile(step: Floats, tolerant: Floats) -> Floats:
@@ -149,20 +172,20 @@ def neighbours(profile: Floats, at: Ints) -> Floats:
 
 
 def between(side: Side, starts: Ints, stops: Ints) -> Floats:
-    """Means along each line from every start to every stop (K, K, K, Q), then beyond them (.., 1)."""
+    """Means along each line (K, K, K, Q + 1) from every start to every stop; last, beyond them."""
     span = (stops[None, :] - starts[:, None]).astype(np.float32)
     inner = side.sums[:, :, stops][:, :, None, :] - side.sums[:, :, starts][:, :, :, None]
     means = inner / span
     rest = np.maximum(side.sums.shape[2] - 1 - span, 1)
-    beyond = (side.sums[3, :, -1, None, None] - inner[3]) / rest
+    beyond = (side.sums[EDGE, :, -1, None, None] - inner[EDGE]) / rest
     return np.concatenate([means, beyond[None]]).transpose(1, 2, 3, 0)
 
 
 def side_features(side: Side, table: Floats) -> Floats:
-    """(K, K, K, SIDE_FEATURES), about 0..1 each; zeros (only the first set) where nothing is cut."""
-    step = np.sqrt((table[..., :3] ** 2).sum(-1))
-    out = [step, table[..., 3], table[..., 22], table[..., 23], table[..., 24]]
-    for first in (4, 10, 16):  # outside, inside, whole band
+    """(K, K, K, SIDE_FEATURES), about 0..1 each; only the first is set where nothing is cut."""
+    step = np.sqrt((table[..., STEP] ** 2).sum(-1))
+    out = [step, *(table[..., column] for column in (EDGE, SEEN, STARK, BEYOND))]
+    for first in BANDS:
         lab, square = table[..., first : first + 3], table[..., first + 3]
         spread = np.sqrt(np.maximum(square - (lab**2).sum(-1), 0))
         chroma = np.sqrt((lab[..., 1:] ** 2).sum(-1))
@@ -171,7 +194,8 @@ def side_features(side: Side, table: Floats) -> Floats:
     depth = np.broadcast_to((side.depths / side.length)[:, None, None], step.shape)
     out += [lines[0], lines[1], depth, np.sqrt(depth)]
     out += [out[0] / (out[7] + 0.05) / 5, out[2] * out[0] * 2, out[2] * (out[2] > 0.95)]
-    out += [np.minimum(out[8] / (out[13] + 0.02), 3) / 3, np.minimum(side.depths, 8)[:, None, None] / 8 + 0 * step]
+    thin = np.broadcast_to((np.minimum(side.depths, 8) / 8)[:, None, None], step.shape)
+    out += [np.minimum(out[8] / (out[13] + 0.02), 3) / 3, thin]
     features = np.stack(out, axis=-1).astype(np.float32)
     features *= (side.depths > 0)[:, None, None, None]
     uncut = np.broadcast_to((side.depths == 0)[:, None, None, None], (*step.shape, 1))
@@ -184,7 +208,8 @@ def box_features(
     """(K, K, K, K, BOX_FEATURES): the cut as a whole, and whether its sides resemble each other."""
     height, width = shape
     top, bottom, left, right = (
-        d.astype(np.float32) / n for d, n in zip(depths, (height, height, width, width), strict=True)
+        d.astype(np.float32) / n
+        for d, n in zip(depths, (height, height, width, width), strict=True)
     )
     t, b = top[:, None, None, None], bottom[:, None, None]
     le, r = left[:, None], right
