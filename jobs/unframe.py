@@ -6,6 +6,7 @@ mray run unframe --run klee
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +24,7 @@ COLUMNS = ("file", "left", "top", "right", "bottom", "confidence")
 def unframe(
     job: Job,
     min_confidence: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave a picture whole below this confidence.")
+        float, typer.Option(min=0, max=1, help="Leave a picture whole below this expected IoU.")
     ] = 0.5,
 ) -> Iterator[Event]:
     """Cut every painting out of what is around it; boxes.csv says where."""
@@ -43,12 +44,14 @@ def unframe(
         def one(item: str) -> tuple[Row, bytes]:
             image = decode(source.read(rows[item]), rows[item]["key"])
             box = frame_box(to_array(image))
-            edges = [box.left, box.top, box.right, box.bottom]
+            edges = (box.left, box.top, box.right, box.bottom)
             if box.confidence < min_confidence:
-                edges = [0, 0, *image.size]
-            cropped = image.crop(tuple(edges))
-            row = {**rows[item], "box": edges, "confidence": round(box.confidence, 3)}
-            return {**row, "width": cropped.width, "height": cropped.height}, encode(cropped, "png")
+                edges = (0, 0, image.width, image.height)
+            cropped = image.crop(edges)
+            row: Row = {"file": PurePosixPath(rows[item]["key"]).name} | rows[item]
+            row |= {"box": list(edges), "confidence": round(box.confidence, 3)}
+            row |= {"width": cropped.width, "height": cropped.height}
+            return row, encode(cropped, "png")
 
         for item, value in each(one, items, job.workers):
             if isinstance(value, InputError):
@@ -73,7 +76,7 @@ def boxes_csv(records: list[Row]) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in records:
-        writer.writerow([row.get("file", row["id"]), *row["box"], row["confidence"]])
+        writer.writerow([row["file"], *row["box"], row["confidence"]])
     return text.getvalue().encode()
 
 

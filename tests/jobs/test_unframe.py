@@ -1,0 +1,121 @@
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jobs import Job
+from jobs.unframe import unframe
+from machineray.errors import InputError, StageError
+from machineray.log import Event, Progress, Refusal
+from machineray.runs import StageRun
+from machineray.storage import open_store
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder with a framed picture, one without frame, and one that is turned by EXIF."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    rough = rng.integers(0, 256, (30, 40, 3), np.uint8)
+    inner = np.asarray(Image.fromarray(rough).resize((320, 240), Image.Resampling.BICUBIC))
+    framed = np.full((300, 420, 3), 255, np.uint8)
+    framed[20:260, 60:380] = inner
+    Image.fromarray(framed).save(folder / "framed.png")
+    Image.fromarray(inner).save(folder / "whole.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be turned clockwise
+    Image.fromarray(framed).save(folder / "turned.tif", exif=turned)
+    return folder
+
+
+def job(tmp_path: Path, pictures: Path, **options: object) -> Job:
+    root, folder = str(tmp_path / "root"), str(pictures)
+    return Job("unframe", "klee", root=root, input=folder, **options)  # type: ignore[arg-type]
+
+
+def done(tmp_path: Path) -> StageRun:
+    return StageRun(open_store(str(tmp_path / "root")), "klee", "unframe")
+
+
+def test_boxes_and_cropped_pictures(tmp_path: Path, pictures: Path) -> None:
+    list(unframe(job(tmp_path, pictures)))
+    stage = done(tmp_path)
+    text = stage.read("boxes.csv").decode()
+    assert text.startswith("file,left,top,right,bottom,confidence\n")
+    rows = {row["file"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert set(rows) == {"framed.png", "whole.png", "turned.tif"}
+    expected = {
+        "framed.png": (60, 20, 380, 260),
+        "whole.png": (0, 0, 320, 240),
+        "turned.tif": (40, 60, 280, 380),  # of the upright picture
+    }
+    catalog = {row["file"]: row for row in stage.catalog()}
+    for file, box in expected.items():
+        found = [int(rows[file][edge]) for edge in ("left", "top", "right", "bottom")]
+        assert found == pytest.approx(box, abs=1)
+        assert 0.5 <= float(rows[file]["confidence"]) <= 1
+        with Image.open(
+            io.BytesIO(open_store(str(tmp_path / "root")).read(catalog[file]["key"]))
+        ) as cut:
+            size = (found[2] - found[0], found[3] - found[1])
+            assert cut.size == size == (catalog[file]["width"], catalog[file]["height"])
+            assert cut.format == "PNG"
+            if file == "framed.png":  # lossless
+                with Image.open(pictures / file) as source:
+                    assert np.array_equal(np.asarray(source.crop(tuple(found))), np.asarray(cut))
+
+
+def test_a_confidence_that_none_has_leaves_all_whole(tmp_path: Path, pictures: Path) -> None:
+    list(unframe(job(tmp_path, pictures), min_confidence=1.0))
+    rows = csv.DictReader(io.StringIO(done(tmp_path).read("boxes.csv").decode()))
+    row = next(row for row in rows if row["file"] == "framed.png")
+    assert [row[edge] for edge in ("left", "top", "right", "bottom")] == ["0", "0", "420", "300"]
+
+
+def test_the_second_run_does_nothing(tmp_path: Path, pictures: Path) -> None:
+    list(unframe(job(tmp_path, pictures)))
+    root = tmp_path / "root"
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
+    events = list(unframe(job(tmp_path, pictures)))
+    assert [event.text for event in events if isinstance(event, Progress)] == ["already done"]
+    assert before == {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
+
+
+def test_broken_pictures_are_named_and_counted(tmp_path: Path, pictures: Path) -> None:
+    (pictures / "page.jpg").write_bytes(b"<!doctype html><title>404</title>")
+    whole = (pictures / "whole.png").read_bytes()
+    (pictures / "half.png").write_bytes(whole[: len(whole) // 2])
+    events: list[Event] = []
+    with pytest.raises(StageError, match=r"2 of 5 paintings were refused.*--max-failures 2"):
+        for event in unframe(job(tmp_path, pictures)):
+            events.append(event)
+    refused = {event.item: event.reason for event in events if isinstance(event, Refusal)}
+    assert "web page" in refused["page"]
+    assert "truncated" in refused["half"]
+    failed = json.loads(done(tmp_path).read("_failed/0.json"))
+    assert "half" in json.dumps(failed)
+
+    list(unframe(job(tmp_path, pictures, max_failures=2)))
+    assert len(done(tmp_path).catalog()) == 3
+
+
+def test_nothing_left_is_an_error(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "empty.png").write_bytes(b"")
+    with pytest.raises(InputError, match="no painting is left"):
+        list(unframe(job(tmp_path, folder, max_failures=1)))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_same_bytes_by_any_number_of_threads(
+    tmp_path: Path, pictures: Path, workers: int
+) -> None:
+    list(unframe(job(tmp_path, pictures, workers=workers)))
+    list(unframe(job(tmp_path / "again", pictures)))
+    assert done(tmp_path).read("catalog.jsonl") == done(tmp_path / "again").read("catalog.jsonl")
