@@ -32,10 +32,11 @@ def collect(job: Job) -> Iterator[Event]:
     yield from _missing(source.missing())
     listed = [[name, files[name].size_bytes] for name in names]
     known = [source.metadata(name) for name in names]
+    digest = sha256_of(json_bytes([listed, known]))
     plan = Plan(
         stage=job.stage,
         arguments={},
-        input={"from": where, "sha256": sha256_of(json_bytes([listed, known]))},
+        input={"from": where, "files": len(names), "sha256": digest},
         indexes=batches(listed, job.row.items_per_index),
     )
 

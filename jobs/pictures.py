@@ -60,7 +60,7 @@ def pictures(job: Job) -> Pictures:
         raise InputError(f"{job.input}/{strange[0]}: the name is no text (UTF-8): rename it")
     digest = sha256_of(json_bytes([[name, file.size_bytes] for name, file in found.items()]))
     rows = _rows(place, list(found))
-    return Pictures(job.store, rows, {"from": place.url, "sha256": digest})
+    return Pictures(job.store, rows, {"from": place.url, "files": len(found), "sha256": digest})
 
 
 def files_of(place: Store, root: Store) -> dict[str, Stored]:

@@ -1,0 +1,115 @@
+"""Curating as a user does, on the paintings that ship with the project."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageOps
+
+from jobs import Job
+from jobs.collect import collect
+from jobs.curate import curate
+from machineray.errors import InputError, NotFoundError, UsageError
+from machineray.log import Event, Note, Refusal
+from machineray.shards import Part
+
+
+def run(root: Path, *, name: str = "t", **options: Any) -> tuple[Job, list[Event]]:
+    own = {key: options.pop(key) for key in ("min_side", "reject") if key in options}
+    job = Job(stage="curate", run=name, root=str(root), **options)
+    return job, list(curate(job, **own))
+
+
+@pytest.fixture
+def folder(paintings: Path, tmp_path: Path) -> Path:
+    """Six paintings, a small mirrored copy of the first, and one that is too small."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    chosen = sorted(paintings.glob("*.jpg"))[::8]
+    for number, path in enumerate(chosen):
+        shutil.copy(path, folder / f"{number}.jpg")
+    with Image.open(chosen[0]) as image:
+        ImageOps.mirror(image).resize((200, 200)).save(folder / "copy.webp", quality=60)
+    with Image.open(chosen[1]) as image:
+        image.crop((0, 0, 100, 150)).save(folder / "tiny.png")
+    return folder
+
+
+@pytest.fixture
+def root(folder: Path, tmp_path: Path) -> Path:
+    """A root in which run t has collected the folder."""
+    list(collect(Job(stage="collect", run="t", root=str(tmp_path), input=str(folder))))
+    return tmp_path
+
+
+def verdicts(job: Job) -> dict[str, str]:
+    return {row["file"]: row["verdict"] for row in job.output.catalog()}
+
+
+def test_each_painting_once_and_large_enough(root: Path) -> None:
+    job, events = run(root)
+    kept = {f"{number}.jpg": "kept" for number in range(6)}
+    assert verdicts(job) == kept | {"copy.webp": "duplicate", "tiny.png": "too small"}
+    notes = [event.text for event in events if isinstance(event, Note)]
+    page = job.output.key("contact-sheet.html")
+    assert notes == [
+        "6 of 8 paintings kept, 1 duplicate, 1 too small; "
+        f"look at {root}/runs/t/curate/contact-sheet.html"
+    ]
+    text = job.store.read(page).decode()
+    assert text.count("<figure>") == 8
+    assert text.count("data:image/webp;base64,") == 9  # the duplicate beside its original
+    collected = {row["id"]: row for row in job.output.sibling("collect").catalog()}
+    for row in job.output.catalog():
+        assert {field: row[field] for field in ("key", "sha256", "title")} == {
+            field: collected[row["id"]][field] for field in ("key", "sha256", "title")
+        }
+
+
+def test_what_a_person_does_not_want_goes(root: Path, tmp_path: Path) -> None:
+    first = next(row for row in run(root)[0].output.catalog() if row["file"] == "0.jpg")
+    unwanted = tmp_path / "unwanted.txt"
+    unwanted.write_text(f"\ufeff# not these\n\n {first['id']}  # dull\n", encoding="utf-8")
+    job, _ = run(root, name="again", input="t/collect", reject=unwanted)
+    found = verdicts(job)
+    assert found["0.jpg"] == "rejected by hand"
+    assert found["copy.webp"] == "kept"  # its better copy is out of the way
+
+
+def test_a_list_that_names_no_painting_is_told_before_anything_is_planned(
+    root: Path, tmp_path: Path
+) -> None:
+    unwanted = tmp_path / "unwanted.txt"
+    unwanted.write_text("nobody\n")
+    with pytest.raises(UsageError, match=r"1 of its 1 ids .*\(nobody\)"):
+        run(root, reject=unwanted)
+    with pytest.raises(NotFoundError, match="cannot be read"):
+        run(root, reject=tmp_path / "nowhere.txt")
+    assert run(root)[0].output.plan() is not None  # the run is still free for other arguments
+
+
+def test_when_nothing_is_left_the_way_out_is_told(root: Path) -> None:
+    with pytest.raises(InputError, match=r"0 of 8 paintings kept, 8 too small.*--input t/collect"):
+        run(root, min_side=3000)
+
+
+def test_a_folder_can_be_curated_without_collecting_and_the_unreadable_are_told(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / "broken.jpg").write_bytes((folder / "0.jpg").read_bytes()[:4000])
+    job, events = run(tmp_path / "root", input=str(folder), min_side=1)
+    rows = {row["id"]: row for row in job.output.catalog()}
+    assert len(rows) == 9
+    assert rows["broken"]["keep"] is False
+    assert "truncated JPEG" in rows["broken"]["reason"]
+    assert [event.item for event in events if isinstance(event, Refusal)] == ["broken"]
+    assert rows["copy"]["duplicate_of"] == "0"
+
+
+def test_parts_and_workers_change_no_byte(root: Path, tmp_path: Path) -> None:
+    one, _ = run(root)
+    for index in (1, 0):
+        two, _ = run(root, name="two", input="t/collect", part=Part(index, 2), workers=3)
+    for name in ("catalog.jsonl", "contact-sheet.html"):
+        assert two.output.read(name) == one.output.read(name)
