@@ -62,10 +62,10 @@ def _shown(run_job: Callable[..., Any]) -> Callable[..., None]:
 
     @functools.wraps(run_job)
     def start(**options: Any) -> None:
-        from jobs import raise_on_sigterm
+        from jobs import prepare_process
         from machineray.log import show
 
-        raise_on_sigterm()
+        prepare_process()
         try:
             show(run_job(**options))
         except KeyboardInterrupt as error:  # typer would say "Aborted!" and exit with 1

@@ -1,6 +1,7 @@
 """Fixtures that many tests share: the paintings, and a real S3 server."""
 
 import json
+import os
 import secrets
 import socket
 import subprocess
@@ -10,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Before torch is loaded: test processes share the cores, see jobs.prepare_process.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 PROJECT = Path(__file__).resolve().parent.parent
 KEY = "mray-test"
