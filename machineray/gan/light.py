@@ -4,6 +4,7 @@ Upsampling blocks of convolution, noise, batch norm and a gated linear unit, and
 excitation: maps of low resolution switch the channels of maps sixteen times as large.
 """
 
+import math
 from itertools import pairwise
 
 import torch
@@ -54,6 +55,25 @@ def excitation_pairs(resolution: int) -> dict[int, int]:
     }
 
 
+class Palette(nn.Module):
+    """The last convolution, with channels and background that z chooses for each sample.
+
+    Not in FastGAN. Batch norm takes away what all pixels of a sample have in common, so without
+    this all samples have one background at a time (DECISIONS.md).
+    """
+
+    def __init__(self, inputs: int, z_dim: int) -> None:
+        super().__init__()
+        self.to_rgb = nn.Conv2d(inputs, 3, 3, padding=1)
+        self.style = nn.Linear(z_dim, inputs)
+        self.background = nn.Linear(z_dim, 3)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        """(N, inputs, H, W), (N, z_dim) -> (N, 3, H, W) in [-1, 1]."""
+        x = x * (1 + self.style(z))[:, :, None, None]
+        return torch.tanh(self.to_rgb(x) + self.background(z)[:, :, None, None])
+
+
 class LightGenerator(nn.Module):
     """z -> picture. z is its own w: psi scales it, and there is one for all layers."""
 
@@ -77,7 +97,7 @@ class LightGenerator(nn.Module):
                 for large, small in self.pairs.items()
             }
         )
-        self.to_rgb = nn.Conv2d(widths[-1], 3, 3, padding=1)
+        self.palette = Palette(widths[-1], z_dim)
         self.register_buffer("w_avg", torch.zeros(z_dim))
         self.apply(_initialise)
 
@@ -94,11 +114,15 @@ class LightGenerator(nn.Module):
             if side in self.pairs:
                 x = self.excitations[str(side)](maps[self.pairs[side]], x)
             maps[side] = x
-        return torch.tanh(self.to_rgb(x))
+        picture: Tensor = self.palette(x, ws[:, 0])
+        return picture
 
 
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, std=0.02)
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.5 / math.sqrt(module.in_features))
+        nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, mean=1.0, std=0.02)

@@ -14,7 +14,7 @@ class Preset:
     """A generator, a discriminator (chosen independently) and how they are trained.
 
     Channels at a resolution are min(channel_max, channel_base / resolution). ema_kimg is the
-    half-life of G_ema. r1_gamma and pl_weight count with a StyleGAN2 discriminator only, and path
+    half-life of G_ema, never more than ema_ramp of what was seen. r1_gamma and pl_weight count with a StyleGAN2 discriminator only, and path
     length with a StyleGAN2 generator only.
     """
 
@@ -33,6 +33,7 @@ class Preset:
     ema_kimg: float
     snapshot_kimg: float
     tick_kimg: float
+    ema_ramp: float = 0.05
     pl_weight: float = 2.0
     style_mixing: float = 0.9
 
@@ -58,12 +59,12 @@ class Preset:
 
 # fmt: off
 PRESETS = (
-    #      name             px    generator    discriminator  base   max  z    map  batch  kimg  lr_g   lr_d   ema  snap  tick
-    Preset("tiny",          32,   "stylegan2", "stylegan2",   1024,  64,  64,  2,   8,     .4,   .0025, .0025, .1,  .2,   .04),
-    Preset("demo",          128,  "light",     "projected",   2048,  256, 128, 0,   8,     4.0,  .0012, .0002, .5,  50.0, .064),
-    Preset("paintings256",  256,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    5000, .0025, .0025, 5.0, 50.0, 1.0),
-    Preset("paintings512",  512,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    5000, .0025, .0025, 5.0, 50.0, 1.0),
-    Preset("paintings1024", 1024, "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    5000, .002,  .002,  5.0, 50.0, 1.0),
+    #      name             px    generator    discriminator  base   max  z    map  batch  kimg  lr_g   lr_d   ema  snap  tick   ramp
+    Preset("tiny",          32,   "stylegan2", "stylegan2",   1024,  64,  64,  2,   8,     .4,   .0025, .0025, .1,  .2,   .04, .05),
+    Preset("demo",          128,  "light",     "projected",   2048,  256, 128, 0,   8,     4.0,  .0012, .0002, 1.0, 50.0, .064, .2),
+    Preset("paintings256",  256,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    5000, .0025, .0025, 5.0, 50.0, 1.0, .05),
+    Preset("paintings512",  512,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    5000, .0025, .0025, 5.0, 50.0, 1.0, .05),
+    Preset("paintings1024", 1024, "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    5000, .002,  .002,  5.0, 50.0, 1.0, .05),
 )
 # fmt: on
 

@@ -31,7 +31,6 @@ R1_EVERY = 16
 PATH_LENGTH_EVERY = 4
 PATH_LENGTH_DECAY = 0.01
 BETAS = (0.0, 0.99)
-EMA_RAMP = 0.05  # the half-life is never longer than this share of what was seen
 
 Values = dict[str, Tensor]
 
@@ -206,7 +205,8 @@ def _told(loss_g: Tensor, loss_d: Tensor, real_logits: Tensor, gen_logits: Tenso
 @torch.no_grad()
 def _update_ema(training: Training, batch: int) -> None:
     """G_ema moves with a half-life of ema_kimg, shorter in the beginning."""
-    half_life_nimg = min(training.preset.ema_kimg * 1000, training.nimg * EMA_RAMP)
+    preset = training.preset
+    half_life_nimg = min(preset.ema_kimg * 1000, training.nimg * preset.ema_ramp)
     weight = 1 - 0.5 ** (batch / max(half_life_nimg, 1e-8))
     pairs = zip(
         training.generator_ema.state_dict().values(),
