@@ -1,0 +1,125 @@
+"""The whole way from a folder of paintings to a gallery, as a user goes it."""
+
+import hashlib
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from machineray.stages import STAGES
+from machineray.storage import Store, open_store
+
+MRAY = str(Path(sys.executable).with_name("mray"))
+PAINTINGS, SEEDS, SAMPLE_PX = 12, 4, 32
+LONGEST_SECONDS = 60.0  # of CPU: wall clock says more about who else is on the machine
+
+
+def pipeline(folder: Path, root: str) -> subprocess.CompletedProcess[str]:
+    options = ["--preset", "tiny", "--kimg", "0.08", "--seeds", "0-3", "--workers", "1"]
+    command = [MRAY, "run", "pipeline", str(folder), *options, "--root", root]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def hashes(store: Store, prefix: str) -> dict[str, str]:
+    """SHA-256 of all that a stage made, but for the markers: those say how long it took."""
+    return {
+        stored.key: hashlib.sha256(store.read(stored.key)).hexdigest()
+        for stored in store.list(prefix)
+        if "/_done/" not in stored.key
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of twelve paintings, as a user would have it: no catalog beside them."""
+    folder = tmp_path_factory.mktemp("in") / "My Paintings"
+    folder.mkdir()
+    for path in sorted(paintings.glob("*.jpg"))[:PAINTINGS]:
+        shutil.copy(path, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str], float]:
+    """The root of a pipeline that ran to its end, what it said, and its seconds of CPU."""
+
+    def cpu_seconds() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    root, before = tmp_path_factory.mktemp("root"), cpu_seconds()
+    ended = pipeline(folder, str(root))
+    assert ended.returncode == 0, ended.stderr
+    return root, ended, cpu_seconds() - before
+
+
+def run_of(finished: tuple[Path, object, float]) -> Path:
+    """The run's folder: its name is made of the paintings' folder."""
+    return finished[0] / "runs" / "my-paintings"
+
+
+def test_every_stage_is_complete_and_the_page_is_named(
+    finished: tuple[Path, subprocess.CompletedProcess[str], float],
+) -> None:
+    root, ended, seconds = finished
+    page = run_of(finished) / "gallery" / "index.html"
+    assert page.read_text().startswith("<!doctype html>")
+    assert ended.stderr.rstrip().endswith(f"The gallery: {page}")
+    assert "Traceback" not in ended.stderr
+    status = [MRAY, "status", "my-paintings", "-o", "json", "--root", str(root)]
+    rows = json.loads(subprocess.run(status, capture_output=True, check=True).stdout)
+    assert [(row["stage"], row["state"], row["refused"]) for row in rows] == [
+        (stage.name, "complete", 0) for stage in STAGES
+    ]
+    assert seconds <= LONGEST_SECONDS
+
+
+def test_the_artworks_are_four_times_the_samples(
+    finished: tuple[Path, object, float],
+) -> None:
+    folder = run_of(finished) / "finish" / "artworks"
+    pictures = sorted(folder.glob("*.png"))
+    assert [path.stem for path in pictures] == [f"seed{seed:06d}" for seed in range(SEEDS)]
+    for path in pictures:
+        sidecar = json.loads(path.with_suffix(".json").read_text())
+        with Image.open(path) as image:
+            image.load()
+            assert max(image.size) == 4 * SAMPLE_PX
+            assert image.size == (sidecar["width"], sidecar["height"])
+            assert len(image.convert("RGB").getcolors(1 << 16) or []) > 1
+        assert sidecar["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert sidecar["credits"]["paintings"] == PAINTINGS
+
+
+def test_a_second_call_does_nothing(finished: tuple[Path, object, float], folder: Path) -> None:
+    root = finished[0]
+
+    def times() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
+
+    before = times()
+    ended = pipeline(folder, str(root))
+    assert ended.returncode == 0, ended.stderr
+    assert times() == before
+    assert ended.stderr.count("already done") == len(STAGES)
+
+
+@pytest.mark.xdist_group("s3")
+def test_a_bucket_gets_the_same_bytes_as_a_folder(
+    finished: tuple[Path, object, float], folder: Path, s3_root: str
+) -> None:
+    ended = pipeline(folder, s3_root)
+    assert ended.returncode == 0, ended.stderr
+    assert f"{s3_root}/runs/my-paintings/gallery/index.html" in ended.stderr
+    prefix = "runs/my-paintings/finish/"
+    here, there = hashes(open_store(finished[0]), prefix), hashes(open_store(s3_root), prefix)
+    assert here == there
+    # Artworks and sidecars, the plan and the catalog.
+    assert len(here) == 2 * SEEDS + 2
