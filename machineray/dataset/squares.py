@@ -28,8 +28,9 @@ def square(image: Image.Image, resolution: int) -> NDArray[np.uint8]:
 def varied(pixels: NDArray[np.uint8], painting: str, count: int) -> Iterator[NDArray[np.uint8]]:
     """Yield `count` variants of a square (R, R, 3), each a function of (painting, its number).
 
-    A turn by 0 to 3 right angles, a perspective warp of 0 to 5 % of the side with replicated
-    edges, hue and saturation moved by up to ±20 (OpenCV's units: of 180 and of 255).
+    A turn by 0 to 3 right angles; a perspective warp whose corners move inwards by |N(0, s)| of
+    the side, s uniform in 0..5 %, edges replicated; hue and saturation moved by up to ±20
+    (OpenCV's units: of 180 and of 255).
     """
     for number in range(1, count + 1):
         changed = _recipe()(seed(painting, number), pixels)
@@ -50,13 +51,23 @@ def _recipe() -> Any:
 
     cv2.setNumThreads(1)  # the job has threads of its own, a picture each
 
+    class Warp(albumentations.Perspective):  # type: ignore[misc]  # it has no types
+        """Keeps the whole of what it warped.
+
+        Perspective of 2.0.8 warps to the full size and then cuts that to the size of the inner
+        quadrangle: right and bottom lose 4.7 % on average where left and top lose 2 %.
+        """
+
+        def get_params_dependent_on_data(self, params: Any, data: Any) -> dict[str, Any]:
+            height, width = params["shape"][:2]
+            found: dict[str, Any] = super().get_params_dependent_on_data(params, data)
+            return found | {"max_height": height, "max_width": width}
+
     def apply(random_seed: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         recipe = albumentations.Compose(
             [
                 albumentations.RandomRotate90(p=1.0),
-                albumentations.Perspective(
-                    scale=(0.0, 0.05), border_mode=cv2.BORDER_REPLICATE, fit_output=False, p=1.0
-                ),
+                Warp(scale=(0.0, 0.05), border_mode=cv2.BORDER_REPLICATE, p=1.0),
                 albumentations.HueSaturationValue(20, 20, 0, p=1.0),
             ],
             seed=random_seed,

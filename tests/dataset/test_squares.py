@@ -66,6 +66,17 @@ def test_a_variant_is_a_turn_a_small_warp_and_a_small_shift_of_colour(painting: 
     assert np.abs(hsv[..., 2] - 200).max() <= 2
 
 
+def test_corners_move_inwards_by_two_hundredths_on_average() -> None:
+    """|N(0, s)| with s uniform in 0..5 %: 0.8 * 2.5 %. The largest channel keeps the grey ramp."""
+    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (256, 256, 3)).copy()
+    moved = []
+    for number in range(150):
+        (made,) = varied(ramp, f"painting {number}", 1)
+        corners = made.max(-1)[[0, 0, -1, -1], [0, -1, 0, -1]].astype(int)
+        moved += np.minimum(corners, 255 - corners).tolist()
+    assert 0.015 < np.mean(moved) / 255 < 0.025
+
+
 def test_turns_are_drawn_evenly(pixels: Pixels) -> None:
     """The darkest corner (no red, no green) comes to stand in each corner equally often."""
     corners = [0, 0, 0, 0]
