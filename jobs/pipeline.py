@@ -20,7 +20,7 @@ from jobs.curate import curate
 from jobs.finish import finish
 from jobs.gallery import gallery
 from jobs.generate import generate
-from jobs.train import train
+from jobs.train import total_kimg, train
 from jobs.unframe import unframe
 from machineray import __version__
 from machineray.errors import UsageError
@@ -58,6 +58,7 @@ def pipeline(
     if trained and paintings:
         raise UsageError("--trained takes a trained network: name no paintings beside it")
     parsed_seeds(seeds)  # a mistake shall be told now, not after the training
+    total_kimg(preset, kimg)
     resolution = preset_named(preset).resolution
     name = checked_run(run or default_run(trained or paintings or EXAMPLES))
     job = replace(job, run=name)

@@ -16,7 +16,7 @@ import typer
 from jobs import Job, Terminated, main
 from jobs.generate import NEWEST
 from jobs.pictures import input_stage
-from machineray.errors import InputError, Interrupted, UsageError
+from machineray.errors import InputError, Interrupted, NotFoundError, UsageError
 from machineray.log import Event, Note, Progress
 from machineray.runs import Plan, Row, StageRun, json_bytes, json_lines, parsed_lines, sha256_of
 from machineray.shards import Done, Outcome, Task
@@ -45,11 +45,10 @@ def train(
     """Train a generator and a discriminator; snapshots, grids and metrics on the way."""
     from machineray.gan.presets import preset_named
 
-    chosen = preset_named(preset)
+    chosen, total = preset_named(preset), total_kimg(preset, kimg)
     squares = input_stage(job)
     if squares is None or squares.stage != "augment":
         raise UsageError(f"--input {job.input}: train reads RUN/augment")
-    total = chosen.kimg if kimg is None else kimg
     plan = Plan(
         stage=job.stage,
         arguments={"preset": preset, "kimg": total, "seed": seed, "mirror": mirror},
@@ -74,6 +73,16 @@ def train(
         yield "catalog.jsonl", json_lines(records)
 
     yield from job.execute(Task(plan, job.row.unit, work, merge, total))
+
+
+def total_kimg(preset: str, kimg: float | None) -> float:
+    """Thousand pictures to look at, the preset's by default; UsageError for none or endless."""
+    from machineray.gan.presets import preset_named
+
+    total = preset_named(preset).kimg if kimg is None else kimg
+    if not 0.001 <= total <= 1e9:  # nor is "nan" a number
+        raise UsageError(f"--kimg {total:g}: from 0.001, which is one picture, to 1e9")
+    return total
 
 
 def training_images(squares: StageRun, path: Path, resolution: int) -> "NDArray[np.uint8]":
@@ -173,9 +182,11 @@ def store_checkpoint(output: StageRun, checkpoint: Any) -> None:
     proof = output.write(f"{name}.safetensors", checkpoint.data)
     pointer = {"nimg": checkpoint.nimg, "sha256": proof.sha256, "size_bytes": proof.size_bytes}
     output.write(f"{name}.json", json_bytes(pointer))
-    for old in sorted(_stems(output, "checkpoints/"))[:-CHECKPOINTS_KEPT]:
-        output.store.delete(output.key(f"checkpoints/{old}.json"))
-        output.store.delete(output.key(f"checkpoints/{old}.safetensors"))
+    oldest = sorted(_stems(output, "checkpoints/"))[-CHECKPOINTS_KEPT:][0]
+    # Also what nothing points to: a process may have been killed between two of these lines.
+    for stored in list(output.store.list(output.key("checkpoints/"))):
+        if Path(stored.key).stem < oldest:
+            output.store.delete(stored.key)
 
 
 def newest_checkpoint(output: StageRun) -> tuple[int, bytes | None]:
@@ -186,7 +197,7 @@ def newest_checkpoint(output: StageRun) -> tuple[int, bytes | None]:
         try:
             pointer = json.loads(output.read(f"checkpoints/{stem}.json"))
             data = output.read(f"checkpoints/{stem}.safetensors")
-        except (ValueError, InputError):
+        except (ValueError, InputError, NotFoundError):  # damaged, or gone with the oldest
             continue
         if sha256_of(data) == pointer["sha256"]:
             return int(pointer["nimg"]), data
