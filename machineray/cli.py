@@ -38,6 +38,17 @@ Root = Annotated[
 As = Annotated[Format, typer.Option("--output", "-o", help="For people, or for programs.")]
 
 
+class Commands(TyperGroup):
+    """`mray`: Ctrl-C is one of our errors, wherever it comes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """The command; Interrupted when it was stopped."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:  # typer would say "Aborted!" and exit with 1
+            raise Interrupted("interrupted; the same command goes on from here") from error
+
+
 class JobGroup(TyperGroup):
     """`mray run`: one command a job, imported when it is asked for."""
 
@@ -66,15 +77,13 @@ def _shown(run_job: Callable[..., Any]) -> Callable[..., None]:
         from machineray.log import show
 
         prepare_process()
-        try:
-            show(run_job(**options))
-        except KeyboardInterrupt as error:  # typer would say "Aborted!" and exit with 1
-            raise Interrupted("interrupted; the same command goes on from here") from error
+        show(run_job(**options))
 
     return start
 
 
 app = typer.Typer(
+    cls=Commands,
     rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
