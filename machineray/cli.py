@@ -7,6 +7,7 @@
 Nothing heavy is imported before the command that needs it runs.
 """
 
+import contextlib
 import functools
 import importlib
 import json
@@ -135,7 +136,7 @@ def list_objects(
             typer.echo(f"no runs in {store.url} yet; begin one: mray run pipeline FOLDER", err=True)
         _answer(output, names, names)
         return
-    run, _, stage = what.partition("/")
+    run, _, stage = what.rstrip("/").partition("/")
     checked_run(run)
     prefix = f"runs/{run}/{stage_named(stage).name}/" if stage else f"runs/{run}/"
     rows = [(stored.key.removeprefix(prefix), stored.size_bytes) for stored in store.list(prefix)]
@@ -201,10 +202,10 @@ def get(
 def _copied(what: str, folder: Path, root: str) -> Iterator[Any]:
     from machineray.log import Progress
     from machineray.runs import checked_run
-    from machineray.storage import FolderStore, open_store
+    from machineray.storage import TEMPORARY, FolderStore, open_store
 
     store, target = open_store(root), FolderStore(folder)
-    run, _, stage = what.partition("/")
+    run, _, stage = what.rstrip("/").partition("/")
     prefix = f"runs/{checked_run(run)}/" + (f"{stage_named(stage).name}/" if stage else "")
     found = list(store.list(prefix))
     if not found:
@@ -215,6 +216,8 @@ def _copied(what: str, folder: Path, root: str) -> Iterator[Any]:
         if target.size(name) != stored.size_bytes:
             target.write(name, store.read(stored.key))
         yield Progress("get", number, len(found), "files", name)
+    with contextlib.suppress(OSError):  # a folder for people: leave nothing of ours in it
+        (folder / TEMPORARY).rmdir()
 
 
 @app.command()

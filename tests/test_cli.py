@@ -179,12 +179,13 @@ def test_status(root: Path) -> None:
 
 
 def test_get_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
-    for what in ("klee/collect", "klee"):
+    for what in ("klee/collect", "klee/augment/", "klee"):
         target = tmp_path / what.replace("/", "-")
         ended = mray("get", what, target, "--root", root)
         assert ended.returncode == 0, ended.stderr
         assert ended.stdout == f"{target}\n"
         source = root / "runs" / what
+        assert not (target / ".mray-tmp").exists()
         copied = {path.relative_to(target): path.read_bytes() for path in all_of(target)}
         assert copied == {path.relative_to(source): path.read_bytes() for path in all_of(source)}
         before = {path: path.stat().st_mtime_ns for path in all_of(target)}
