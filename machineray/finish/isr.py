@@ -7,6 +7,7 @@ its own. Nothing is downloaded.
 import contextlib
 import functools
 import io
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ def load_isr() -> Any:
         ConfigurationError: ISR or TensorFlow is not installed here.
     """
     try:
-        from ISR.models import RRDN
+        # At import ISR begins a file "log_file" in the working folder, which may be read-only.
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            from ISR.models import RRDN
     except ImportError as reason:
         raise ConfigurationError(
             f"engine isr: {reason}: run `make isr`, then "
