@@ -3,6 +3,8 @@
 mray run train --run klee --preset demo --kimg 20
 """
 
+import math
+import os
 import platform
 import signal
 import tempfile
@@ -16,7 +18,7 @@ import typer
 from jobs import Job, Terminated, main
 from jobs.generate import NEWEST
 from jobs.pictures import input_stage
-from machineray.errors import InputError, Interrupted, NotFoundError, UsageError
+from machineray.errors import InputError, Interrupted, NotFoundError, StorageError, UsageError
 from machineray.log import Event, Note, Progress
 from machineray.runs import Plan, Row, StageRun, json_bytes, json_lines, parsed_lines, sha256_of
 from machineray.shards import Done, Outcome, Task
@@ -39,7 +41,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and noise.")] = 0,
     mirror: Annotated[bool, typer.Option(help="Show every picture mirrored, too.")] = True,
     checkpoint_seconds: Annotated[
-        float, typer.Option(min=0, help="A checkpoint at least so often, seconds.")
+        float, typer.Option(min=0, help="A checkpoint at least so often, seconds; sooner at first.")
     ] = 600.0,
 ) -> Iterator[Event]:
     """Train a generator and a discriminator; snapshots, grids and metrics on the way."""
@@ -100,7 +102,8 @@ def training_images(squares: StageRun, path: Path, resolution: int) -> "NDArray[
             f"{resolution}: mray run augment --resolution {resolution} in a new run"
         )
     shape = (index["samples"], 3, resolution, resolution)
-    images = np.memmap(path, np.uint8, "w+", shape=shape)
+    _reserve(path, math.prod(shape))
+    images = np.memmap(path, np.uint8, "r+", shape=shape)
     count = 0
     for shard in index["shards"]:
         for sample in unpacked(squares.read(shard), squares.key(shard)):
@@ -112,6 +115,20 @@ def training_images(squares: StageRun, path: Path, resolution: int) -> "NDArray[
     if count != len(images):
         raise InputError(f"{squares.name}: {count} squares, not {len(images)}; augment again")
     return images
+
+
+def _reserve(path: Path, size_bytes: int) -> None:
+    """A file of that size whose room is really there: a mapped one dies by SIGBUS where it ends."""
+    try:
+        with path.open("wb") as file:
+            file.truncate(size_bytes)
+            if hasattr(os, "posix_fallocate"):  # not on macOS
+                os.posix_fallocate(file.fileno(), 0, size_bytes)
+    except OSError as error:
+        raise StorageError(
+            f"{path.parent}: no room for {size_bytes / 1e9:.1f} GB of training pictures "
+            f"({error.strerror}); set TMPDIR to a folder that has it"
+        ) from error
 
 
 def _trained(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import resource
 import shutil
 import struct
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ from PIL import Image
 
 from jobs import Job
 from jobs.augment import augment
-from jobs.train import CHECKPOINTS_KEPT, train
-from machineray.errors import NotFoundError, UsageError
+from jobs.train import CHECKPOINTS_KEPT, train, training_images
+from machineray.errors import NotFoundError, StorageError, UsageError
 from machineray.log import Event, Progress
 from machineray.runs import parsed_lines
 
@@ -197,6 +198,19 @@ def test_nothing_to_look_at_is_refused_before_anything_is_planned(squares: Path)
         with pytest.raises(UsageError, match="--kimg"):
             train_at(squares, kimg=kimg)
     assert not folder(squares).exists()
+
+
+def test_a_full_disk_is_told_in_one_line(squares: Path, tmp_path: Path) -> None:
+    """A limit on the size of files stands for it."""
+    squares_of = Job(stage="augment", run="t", root=str(squares)).output
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5 * 3 * 32 * 32 - 1, before[1]))
+    try:
+        with pytest.raises(StorageError, match=r"no room for .* training pictures .* TMPDIR"):
+            training_images(squares_of, tmp_path / "images", 32)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert training_images(squares_of, tmp_path / "images", 32).shape == (5, 3, 32, 32)
 
 
 def test_other_arguments_want_another_run(whole: Path) -> None:
