@@ -373,7 +373,7 @@ def test_sigterm_saves_a_checkpoint_from_which_the_same_command_goes_on(
 ) -> None:
     """The end is the same as of a training that nobody stopped."""
     folder = root / "runs" / "stopped" / "train"
-    # The third snapshot is there: the training is under way, no checkpoint was due yet.
+    # The third snapshot is there: the training is under way.
     ended = stopped(
         train(root, "stopped", "0.064"),
         signal.SIGTERM,
@@ -381,7 +381,7 @@ def test_sigterm_saves_a_checkpoint_from_which_the_same_command_goes_on(
     )
     said = one_line(ended, 128 + signal.SIGTERM)
     assert said == "mray: terminated; the same command goes on"
-    (pointer,) = (folder / "checkpoints").glob("*.json")
+    pointer = max((folder / "checkpoints").glob("*.json"))
     nimg = json.loads(pointer.read_text())["nimg"]
     assert 16 <= nimg < 64
     assert not (folder / "_done").exists()

@@ -31,7 +31,7 @@ def interrupted(config: Config, images: NDArray[np.uint8], steps_done: int) -> I
     """Train for so many steps, stop, and go on from the checkpoint in fresh networks."""
     asked = iter(range(10_000))
     checkpoint: Checkpoint | None = None
-    for event in train(config, images, stop=lambda: next(asked) >= 2 * (steps_done - 1)):
+    for event in train(config, images, stop=lambda: next(asked) >= steps_done - 1):
         if isinstance(event, Checkpoint):
             checkpoint = event
         yield event
