@@ -55,6 +55,8 @@ def pipeline(
     from machineray.gan.presets import preset_named
     from machineray.seeds import parsed_seeds
 
+    if job.input is not None or job.part.of > 1:
+        raise UsageError("--input, --index, --of are a stage's: mray run pipeline PAINTINGS")
     if trained and paintings:
         raise UsageError("--trained takes a trained network: name no paintings beside it")
     parsed_seeds(seeds)  # a mistake shall be told now, not after the training

@@ -239,6 +239,8 @@ def run(stage: str, *own: str | Path, run: str = "new") -> tuple[str | Path, ...
         (("run", "pipeline", "--preset", "huge"), 2, "--preset huge: no such preset"),
         (("run", "pipeline", "--seeds", "9-1"), 2, "'9-1' ends before it begins"),
         (("run", "pipeline", "nowhere", "--preset", "tiny"), 3, "nowhere: no such folder"),
+        (("run", "pipeline", "--input", "in"), 2, "mray run pipeline PAINTINGS"),
+        (("run", "pipeline", "in", "--of", "2"), 2, "are a stage's"),
         (("ls", "--root", "http://x"), 2, "neither a folder nor s3://"),
     ],
 )
