@@ -36,7 +36,9 @@ TIMES = ("_done/", "metrics.jsonl", "tensorboard/")
 # work, where it can do harm, and 160 of them do not load torch 160 times.
 NURSERY = """
 import json, os, sys, time
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 import torch, torch._dynamo, tensorboardX.event_file_writer
+import albumentations, cv2, machineray.curate.hashes
 import jobs.pipeline, machineray.cli
 import machineray.collect.admission, machineray.curate.contact_sheet, machineray.curate.decisions
 import machineray.dataset.squares, machineray.dataset.tar, machineray.unframe.boxes
