@@ -46,9 +46,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     where = torch.cuda.get_device_name(0) if torch.cuda.is_available() else platform.machine()
     print(f"generate: fp32, torch {torch.__version__}, {where}")
-    print(
-        f"{'preset':<14} {'px':>5} {'batch':>5} {'threads':>7} {'samples/s':>9} {'CPU-s':>8}"
-    )
+    print(f"{'preset':<14} {'px':>5} {'batch':>5} {'threads':>7} {'samples/s':>9} {'CPU-s':>8}")
     for preset in arguments.preset or ["tiny", "demo", "paintings256"]:
         for batch in (1, 8):
             print(measure(preset, batch, arguments.samples), flush=True)
