@@ -26,7 +26,7 @@ demo: environment
 	@$(BIN)/mray run pipeline examples/paintings --run demo --preset demo --root $(ROOT) $(DEMO)
 
 test: environment
-	$(BIN)/pytest -n $(WORKERS) $(TESTS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
 lint: environment
 	$(BIN)/ruff check .
