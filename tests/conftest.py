@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 # Before torch is loaded: test processes share the cores, see jobs.prepare_process.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 PROJECT = Path(__file__).resolve().parent.parent
 KEY = "mray-test"
