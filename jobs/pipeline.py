@@ -20,7 +20,7 @@ from jobs.curate import curate
 from jobs.finish import finish
 from jobs.gallery import gallery
 from jobs.generate import generate
-from jobs.train import total_kimg, train
+from jobs.train import Kimg, PresetName, total_kimg, train
 from jobs.unframe import unframe
 from machineray import __version__
 from machineray.errors import UsageError
@@ -38,12 +38,8 @@ def pipeline(
     run: Annotated[
         str, typer.Option("--run", "-r", help="Name of the run; default: made of the folder's.")
     ] = "",
-    preset: Annotated[
-        str, typer.Option(help="tiny, demo, paintings256, paintings512 or paintings1024.")
-    ] = "demo",
-    kimg: Annotated[
-        float | None, typer.Option(min=0, help="Thousand pictures to look at; default: preset's.")
-    ] = None,
+    preset: PresetName = "demo",
+    kimg: Kimg = None,
     seeds: Annotated[str, typer.Option(help="Which samples to draw, such as 0-99,200.")] = "0-23",
     psi: Annotated[float, typer.Option(min=0, max=2, help="Truncation of the samples.")] = 1.0,
     trained: Annotated[

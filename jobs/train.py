@@ -29,15 +29,19 @@ if TYPE_CHECKING:
 
 CHECKPOINTS_KEPT = 3
 
+# Options of the pipeline, too.
+PresetName = Annotated[
+    str, typer.Option(help="tiny, demo, paintings256, paintings512 or paintings1024.")
+]
+Kimg = Annotated[
+    float | None, typer.Option(min=0, help="Thousand pictures to look at; default: preset's.")
+]
+
 
 def train(
     job: Job,
-    preset: Annotated[
-        str, typer.Option(help="tiny, demo, paintings256, paintings512 or paintings1024.")
-    ] = "demo",
-    kimg: Annotated[
-        float | None, typer.Option(min=0, help="Thousand pictures to look at; default: preset's.")
-    ] = None,
+    preset: PresetName = "demo",
+    kimg: Kimg = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and noise.")] = 0,
     mirror: Annotated[bool, typer.Option(help="Show every picture mirrored, too.")] = True,
     checkpoint_seconds: Annotated[
@@ -51,10 +55,11 @@ def train(
     squares = input_stage(job)
     if squares is None or squares.stage != "augment":
         raise UsageError(f"--input {job.input}: train reads RUN/augment")
+    digest = squares.digest()
     plan = Plan(
         stage=job.stage,
         arguments={"preset": preset, "kimg": total, "seed": seed, "mirror": mirror},
-        input={"from": squares.name, "sha256": squares.digest()},
+        input={"from": squares.name, "sha256": digest},
         indexes=[[seed]],
     )
 
@@ -64,7 +69,7 @@ def train(
         from machineray.gan.training import Config
 
         torch.set_num_threads(job.workers)
-        config = Config(chosen, seed, total, mirror, dataset=squares.digest())
+        config = Config(chosen, seed, total, mirror, dataset=digest)
         with tempfile.TemporaryDirectory(prefix="mray-") as folder:
             images = training_images(squares, Path(folder) / "images", chosen.resolution)
             yield from _trained(job.output, config, images, checkpoint_seconds)

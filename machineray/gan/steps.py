@@ -186,7 +186,7 @@ def _mixed(
 def _descend(optimizer: torch.optim.Adam, loss: Tensor) -> None:
     """One step of this optimiser; the other network's gradients are neither made nor kept."""
     parameters = optimizer.param_groups[0]["params"]
-    gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
     optimizer.step()
