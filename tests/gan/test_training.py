@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from machineray.errors import InputError, StageError
-from machineray.gan import steps
+from machineray.gan import features, steps
 from machineray.gan.presets import PRESETS, Preset, preset_named
 from machineray.gan.randomness import batch_order, generator_for
+from machineray.gan.steps import new_training
 from machineray.gan.training import Checkpoint, Config, Snapshot, Tick, train
 
 Event = Tick | Snapshot | Checkpoint
@@ -78,6 +79,17 @@ def test_training_leaves_torchs_own_random_state_alone(images: NDArray[np.uint8]
     list(train(Config(preset, kimg=0.004), images))
 
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_seed_is_the_same_network_whatever_the_process_did_before(small: Preset) -> None:
+    """The feature network is made once a process, at its first use, and draws weights itself."""
+    features._pretrained.cache_clear()
+    states = []
+    for _ in ("a fresh process", "one that trained before"):
+        training = new_training(small, 3, torch.device("cpu"))
+        states.append(training.generator.state_dict() | training.discriminator.state_dict())
+
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def test_another_seed_is_another_network(images: NDArray[np.uint8]) -> None:
