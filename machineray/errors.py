@@ -6,11 +6,14 @@
     ├── NotFoundError       no such run, stage, picture or bucket        3
     ├── InputError          a picture, catalog or snapshot is bad        1 (65 in a pod)
     ├── StorageError        a folder or bucket refuses or breaks         1
+    ├── ClusterError        Kubernetes refuses, or cannot be reached     1
+    │   └── AlreadyExistsError  an object of that name is there          1
     ├── StageError          the stage ended without all of its output    1
+    ├── WaitTimeoutError    it is not done after --timeout               124
     └── Interrupted         Ctrl-C                                       130
 
-Foreign exceptions become one of these where they enter (storage.py, imaging.py); everything else
-is a defect of ours and shows its traceback. Every message says what, where, why and the way out.
+Foreign exceptions become one of these where they enter (storage.py, imaging.py, kube/); everything
+else is a defect of ours and shows its traceback. Every message says what, where, why and the way out.
 """
 
 
@@ -51,6 +54,20 @@ class InputError(MachineRayError):
 
 class StorageError(MachineRayError):
     """A folder or bucket refuses or breaks, also after the retries."""
+
+
+class ClusterError(MachineRayError):
+    """Kubernetes refuses (permission, admission, quota), breaks, or cannot be reached."""
+
+
+class AlreadyExistsError(ClusterError):
+    """An object of that kind and name is in the cluster already."""
+
+
+class WaitTimeoutError(MachineRayError):
+    """What was waited for is not done yet; it goes on."""
+
+    exit_code = 124
 
 
 class StageError(MachineRayError):

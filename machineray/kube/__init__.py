@@ -1,0 +1,1 @@
+"""Stages as Kubernetes Jobs: manifests (pure), the cluster (all access), and why in words."""
