@@ -9,7 +9,17 @@ DEMO ?=
 
 BIN = .venv/bin
 
+# Of the images: who builds them, what they are called, whose torch is in them (cpu or cuda).
+DOCKER ?= $(shell command -v docker >/dev/null && echo docker || echo podman)
+REGISTRY ?= localhost:5001
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' machineray/__init__.py)
+TAG ?= $(VERSION)
+VARIANT ?= cuda
+STAGES ?= pipeline collect curate unframe augment train generate finish finish-isr gallery
+IMAGE = $(REGISTRY)/machineray-$$stage:$(TAG)
+
 .PHONY: help demo test lint format isr bench environment clean
+.PHONY: images push kind-up kind-demo kind-down
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +27,7 @@ help:
 	@echo "make lint   ruff, types, the arrows between the modules"
 	@echo "make bench  measure every path on this machine"
 	@echo "make isr    the environment of the genuine ISR (--engine isr)"
+	@echo "make images push REGISTRY=… TAG=… VARIANT=cpu|cuda DOCKER=docker|podman STAGES=\"…\""
 
 environment:
 	@$(PYTHON) tools/environment.py .venv --extra all --group dev
@@ -45,6 +56,18 @@ isr:
 
 bench: environment
 	@for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
+
+# One build a target; what they share comes from the layers of the one before. Docker's provenance
+# would give each build of the same code another digest.
+images: export DOCKER_BUILDKIT = 1
+images: export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
+images:
+	@for stage in $(STAGES); do echo "$(IMAGE)"; $(DOCKER) build -q -f docker/Dockerfile --target $$stage \
+		-t $(IMAGE) --build-arg VARIANT=$(VARIANT) --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$$(git describe --always --abbrev=40 --match= --dirty) . || exit 1; done
+
+push:
+	@for stage in $(STAGES); do echo "$(IMAGE)"; $(DOCKER) push -q $(IMAGE) || exit 1; done
 
 clean:
 	rm -rf .venv .venv-isr .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
