@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from machineray.errors import AlreadyExistsError, NotFoundError, WaitTimeoutError
 from machineray.kube.connection import Connection, Json, Query, connect
-from machineray.kube.watching import listed, watched
+from machineray.kube.watching import OUTAGE_SECONDS, listed, watched
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,14 @@ class Cluster:
         """The API server's address."""
         return self.connection.access.server
 
+    def path(self, kind: str, name: str = "", namespace: str | None = None) -> str:
+        """Where the API has a kind's objects, or one of them."""
+        place = KINDS[kind]
+        path = f"/api/{place.api}" if place.api == "v1" else f"/apis/{place.api}"
+        if place.namespaced:
+            path += f"/namespaces/{quote(namespace or self.namespace, safe='')}"
+        return f"{path}/{place.plural}" + (f"/{quote(name, safe='')}" if name else "")
+
     def version(self) -> str:
         """The server's version, such as v1.34.4."""
         return str(self.connection.request("GET", "/version").json()["gitVersion"])
@@ -104,8 +112,7 @@ class Cluster:
         query: dict[str, str] = {"fieldManager": self._manager}
         if dry_run:
             query["dryRun"] = "All"
-        namespace = manifest["metadata"].get("namespace") or self.namespace
-        path = _path(kind, namespace)
+        path = self.path(kind, namespace=manifest["metadata"].get("namespace"))
         try:
             return self.connection.request("POST", path, query, manifest).json()
         except AlreadyExistsError:
@@ -117,7 +124,7 @@ class Cluster:
 
     def get(self, kind: str, name: str) -> Json | None:
         """An object, or None when there is none of that name."""
-        return self._get(_path(kind, self.namespace, name))
+        return self._get(self.path(kind, name))
 
     def raw(self, path: str, **query: str | int | bool) -> Json | None:
         """What any path of the API answers; None when there is nothing there."""
@@ -136,14 +143,13 @@ class Cluster:
         selector: str = "",
         fields: str = "",
         limit: int | None = None,
-        keep: Callable[[Json], Json] = lambda found: found,
     ) -> list[Json]:
-        """Objects by label and field, in pages; of each only what `keep` keeps.
+        """Objects by label and field; `limit` are enough.
 
         NotFoundError when the cluster does not serve the kind. A missing namespace has no objects.
         """
-        path, query = _path(kind, self.namespace), _selectors(selector, fields)
-        return listed(self.connection, path, query, keep, limit=limit)[0]
+        query = _selectors(selector, fields)
+        return listed(self.connection, self.path(kind), query, _all_of_it, limit=limit)[0]
 
     def delete(self, kind: str, name: str, *, wait_seconds: float = 0) -> bool:
         """Delete an object and what it owns; False when there is none.
@@ -151,7 +157,7 @@ class Cluster:
         It stays until all that it owns is gone. With wait_seconds: return when it is gone, or raise
         WaitTimeoutError.
         """
-        path = _path(kind, self.namespace, name)
+        path = self.path(kind, name)
         options = {"propagationPolicy": "Foreground"}  # the default orphans a Job's pods
         try:
             answer = self.connection.request("DELETE", path, None, options).json()
@@ -175,9 +181,8 @@ class Cluster:
         *,
         selector: str = "",
         fields: str = "",
-        keep: Callable[[Json], Json] = lambda found: found,
         idle_seconds: float = 15.0,
-        outage_seconds: float = 300.0,
+        outage_seconds: float = OUTAGE_SECONDS,
     ) -> Iterator[dict[str, Json]]:
         """All objects by name: at once, after every change, and unchanged after idle_seconds.
 
@@ -186,9 +191,9 @@ class Cluster:
         """
         return watched(
             self.connection,
-            _path(kind, self.namespace),
+            self.path(kind),
             _selectors(selector, fields),
-            keep=keep,
+            _all_of_it,
             idle_seconds=idle_seconds,
             outage_seconds=outage_seconds,
         )
@@ -219,12 +224,8 @@ class Cluster:
         return bool(self.connection.request("POST", path, None, review).json()["status"]["allowed"])
 
 
-def _path(kind: str, namespace: str, name: str = "") -> str:
-    place = KINDS[kind]
-    path = f"/api/{place.api}" if place.api == "v1" else f"/apis/{place.api}"
-    if place.namespaced:
-        path += f"/namespaces/{quote(namespace, safe='')}"
-    return f"{path}/{place.plural}" + (f"/{quote(name, safe='')}" if name else "")
+def _all_of_it(found: Json) -> Json:
+    return found
 
 
 def _selectors(selector: str, fields: str) -> dict[str, str]:

@@ -116,7 +116,7 @@ class Connection:
             response = self._exchange(access, method, path, query, body, read_seconds)
             if response.status < 400:
                 return response
-            error = refusal(response, self._body(response), access)
+            error = refusal(response, self._body(response), access, path)
             # A server that is just starting does not know valid logins for a moment, either.
             if response.status != 401 or tries == _LOGIN_TRIES:
                 raise error

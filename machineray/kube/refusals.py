@@ -23,10 +23,16 @@ _LONGEST = 700
 class UnavailableError(ClusterError):
     """The API server is away or overloaded: this may pass by itself.
 
-    `wait_seconds` is how long the server asks us to wait, when it does.
+    `code` is its answer (429, 500 and above), None when there was none; `wait_seconds` is how long
+    it asks us to wait, when it does.
     """
 
+    code: int | None = None
     wait_seconds: float | None = None
+
+
+class BadRequestError(ClusterError):
+    """It makes no sense to the server, or not yet: the log of a container that has not started."""
 
 
 class GoneError(ClusterError):
@@ -72,10 +78,12 @@ def _untrusted(error: exceptions.SSLError, where: str) -> MachineRayError:
     )
 
 
-def refusal(answer: "urllib3.BaseHTTPResponse", body: bytes, access: Access) -> MachineRayError:
+def refusal(
+    answer: "urllib3.BaseHTTPResponse", body: bytes, access: Access, path: str
+) -> MachineRayError:
     """An error for an answer of 400 and above."""
     status = status_of(body, answer.status)
-    error = refused(status, access)
+    error = refused(status, access, path)
     if isinstance(error, UnavailableError):
         seconds = answer.headers.get("Retry-After", "")
         error.wait_seconds = float(seconds) if seconds.isdigit() else None
@@ -94,11 +102,13 @@ def status_of(body: bytes, code: int) -> dict[str, Any]:
     return {**found, "code": code}
 
 
-def refused(status: dict[str, Any], access: Access) -> MachineRayError:
+def refused(status: dict[str, Any], access: Access, path: str) -> MachineRayError:
     """An error for a Status object, of an answer or in a watch's stream."""
     code, reason = int(status.get("code") or 0), str(status.get("reason") or "")
     message = _line(status.get("message") or "no reason given")
     where = f"{access.server} (context {access.context})"
+    if code == 400:
+        return BadRequestError(f"{where}: {message}")
     if code == 401:
         return ConfigurationError(
             f"{where}: does not accept the login of user {access.user}, it may have expired: "
@@ -107,7 +117,7 @@ def refused(status: dict[str, Any], access: Access) -> MachineRayError:
     if code == 403:
         return ClusterError(_forbidden(message, access))
     if code == 404:
-        return NotFoundError(_not_found(status, message, access))
+        return NotFoundError(_not_found(status, message, access, path))
     if code == 409 and reason == "AlreadyExists":
         return AlreadyExistsError(f"namespace {access.namespace}: {message}")
     if code == 410:
@@ -115,9 +125,11 @@ def refused(status: dict[str, Any], access: Access) -> MachineRayError:
     if code == 422:
         return ClusterError(f"Kubernetes does not accept this: {_fields(status, message)}")
     if code == 429 or code >= 500:
-        return UnavailableError(
+        error = UnavailableError(
             f"{where}: answers {code} {reason}: {message}; run the same command again later"
         )
+        error.code = code
+        return error
     return ClusterError(f"{where}: answers {code} {reason}: {message}")
 
 
@@ -142,7 +154,7 @@ def _forbidden(message: str, access: Access) -> str:
     return f"namespace {access.namespace}: an admission rule of the cluster refuses: {message}"
 
 
-def _not_found(status: dict[str, Any], message: str, access: Access) -> str:
+def _not_found(status: dict[str, Any], message: str, access: Access, path: str) -> str:
     details = status.get("details") or {}
     if details.get("kind") == "namespaces":
         name = details.get("name") or access.namespace
@@ -151,7 +163,7 @@ def _not_found(status: dict[str, Any], message: str, access: Access) -> str:
             "(kubectl apply -k k8s/base), or choose another --namespace"
         )
     if not details.get("name"):
-        return f"context {access.context}: {message}; this cluster does not serve it"
+        return f"context {access.context}: this cluster does not serve {path}: {message}"
     return f"namespace {access.namespace}: {message}"
 
 

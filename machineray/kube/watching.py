@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any, Generic, TypeVar
 
 from machineray.errors import MachineRayError
 from machineray.kube.connection import (
@@ -30,25 +31,27 @@ _WATCH_SECONDS = 300
 _SILENCE_SECONDS = 90.0
 # A server that is starting refuses valid logins and known rights for a moment.
 _DOUBT_SECONDS = 20.0
+OUTAGE_SECONDS = 300.0
 _PAGE = 500
 _LIST_TRIES = 3
 
-Keep = Callable[[Json], Json]
-Change = Callable[[dict[str, Json]], None]
+T = TypeVar("T")
+Keep = Callable[[Json], T]
+Change = Callable[[dict[str, T]], None]
 
 
 def listed(
     connection: Connection,
     path: str,
     query: Query,
-    keep: Keep,
+    keep: Keep[T],
     *,
     limit: int | None = None,
     patience_seconds: float = PATIENCE_SECONDS,
-) -> tuple[list[Json], str]:
-    """All objects at a path, in pages, and the version to watch from."""
+) -> tuple[list[T], str]:
+    """Of all objects at a path, in pages, what `keep` keeps; and the version to watch from."""
     for tries in itertools.count(1):
-        found: list[Json] = []
+        found: list[T] = []
         page_query = {**query, "limit": min(limit or _PAGE, _PAGE)}
         try:
             while True:
@@ -70,12 +73,12 @@ def watched(
     connection: Connection,
     path: str,
     query: Query,
+    keep: Keep[T],
     *,
-    keep: Keep,
     idle_seconds: float,
-    outage_seconds: float,
-) -> Iterator[dict[str, Json]]:
-    """See Cluster.watch."""
+    outage_seconds: float = OUTAGE_SECONDS,
+) -> Iterator[dict[str, T]]:
+    """What `keep` keeps of all objects at a path, by name, again and again: see Cluster.watch."""
     watcher = _Watcher(connection, path, query, keep, outage_seconds)
     cache = watcher.listed(PATIENCE_SECONDS)
     threading.Thread(target=watcher.run, name="mray-watch", daemon=True).start()
@@ -89,34 +92,34 @@ def watched(
         watcher.stop()
 
 
-class _Watcher:
+class _Watcher(Generic[T]):
     """The thread's side: reads, and queues what it read as changes of the cache."""
 
     def __init__(
-        self, connection: Connection, path: str, query: Query, keep: Keep, outage_seconds: float
+        self, connection: Connection, path: str, query: Query, keep: Keep[T], outage_seconds: float
     ) -> None:
         self._connection, self._path, self._query = connection, path, query
         self._keep = keep
         self._outage_seconds = outage_seconds
         self._version = ""  # none: list first
-        self._changes: queue.SimpleQueue[Change] = queue.SimpleQueue()
+        self._changes: queue.SimpleQueue[Change[T]] = queue.SimpleQueue()
         self._stopped = threading.Event()
         self._stream: Stream | None = None
         self._heard = time.monotonic()
         self._refused: float | None = None
 
-    def listed(self, patience_seconds: float) -> dict[str, Json]:
+    def listed(self, patience_seconds: float) -> dict[str, T]:
         """The objects as they are now, by name."""
         found, self._version = listed(
             self._connection,
             self._path,
             self._query,
-            lambda item: {"name": item["metadata"]["name"], "kept": self._keep(item)},
+            lambda item: (str(item["metadata"]["name"]), self._keep(item)),
             patience_seconds=patience_seconds,
         )
-        return {entry["name"]: entry["kept"] for entry in found}
+        return dict(found)
 
-    def changes(self, idle_seconds: float) -> Iterator[Change]:
+    def changes(self, idle_seconds: float) -> Iterator[Change[T]]:
         """All changes that wait; the first one is waited for."""
         with contextlib.suppress(queue.Empty):
             yield self._changes.get(timeout=idle_seconds)
@@ -185,7 +188,7 @@ class _Watcher:
     def _take(self, event: Json) -> None:
         item = event["object"]
         if event["type"] == "ERROR":
-            raise refused(item, self._connection.access)
+            raise refused(item, self._connection.access, self._path)
         if event["type"] == "DELETED":
             self._changes.put(partial(_drop, item["metadata"]["name"]))
         elif event["type"] != "BOOKMARK":
@@ -193,18 +196,18 @@ class _Watcher:
         self._version = item["metadata"]["resourceVersion"]
 
 
-def _set(name: str, kept: Json, cache: dict[str, Json]) -> None:
+def _set(name: str, kept: T, cache: dict[str, T]) -> None:
     cache[name] = kept
 
 
-def _drop(name: str, cache: dict[str, Json]) -> None:
+def _drop(name: str, cache: dict[str, Any]) -> None:
     cache.pop(name, None)
 
 
-def _replace(fresh: dict[str, Json], cache: dict[str, Json]) -> None:
+def _replace(fresh: dict[str, T], cache: dict[str, T]) -> None:
     cache.clear()
     cache.update(fresh)
 
 
-def _fail(error: Exception, _: dict[str, Json]) -> None:
+def _fail(error: Exception, _: dict[str, Any]) -> None:
     raise error

@@ -1,0 +1,172 @@
+"""One container's log, read in as many goes as it takes, every line once.
+
+The API knows no position in a log: only timestamps, and `sinceTime` in whole seconds. A go
+therefore starts a little early and drops what was told before, by counting equal timestamps: the
+order of lines is no help, as standard output and error are stamped apart.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from urllib.parse import quote
+
+from machineray.kube.cluster import Cluster
+from machineray.kube.connection import Json, Stream
+
+# Logs say nothing for hours, and no bookmarks come: after this, ask again.
+_SILENCE_SECONDS = 60.0
+_SECONDS_KEPT = 2
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line that a pod wrote, at a time in UTC. Without a time: a remark of the kubelet's."""
+
+    index: int | None
+    pod: str
+    time: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Going:
+    """What is known of a pod; of the whole object a few hundred bytes."""
+
+    name: str
+    index: int | None
+    container: str
+    created: str
+    phase: str
+    is_started: bool
+    is_ended: bool
+
+    def order(self) -> tuple[int, str, str]:
+        """By index, then by attempt."""
+        return (-1 if self.index is None else self.index, self.created, self.name)
+
+
+def going(pod: Json) -> Going:
+    """The few facts of a pod that matter for its log."""
+    metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
+    notes = metadata.get("annotations") or {}
+    index = notes.get("batch.kubernetes.io/job-completion-index")
+    # As kubectl has it: beside the first container there may be sidecars that others put there.
+    container = (
+        notes.get("kubectl.kubernetes.io/default-container") or spec["containers"][0]["name"]
+    )
+    states = {entry["name"]: entry for entry in status.get("containerStatuses") or ()}
+    state = (states.get(container) or {}).get("state") or {}
+    phase = status.get("phase") or "Pending"
+    is_terminated = "terminated" in state
+    return Going(
+        name=metadata["name"],
+        index=None if index is None else int(index),
+        container=container,
+        created=metadata.get("creationTimestamp") or "",
+        phase=phase,
+        is_started=is_terminated or "running" in state,
+        is_ended=phase in ("Succeeded", "Failed")
+        or (is_terminated and spec.get("restartPolicy") == "Never"),
+    )
+
+
+class PodLog:
+    """The log of one pod's main container."""
+
+    def __init__(self, cluster: Cluster, pod: Going, since: str = "") -> None:
+        self.pod = pod
+        self._cluster = cluster
+        self._since = since
+        self._seen: dict[str, Counter[str]] = {}  # second -> how often each timestamp was told
+        self._unended = b""  # a last line without its end, as the last go saw it
+        self.is_settled = False  # whether all that the last go saw was told
+        self._remarks: set[str] = set()
+        self._stream: Stream | None = None
+
+    def read(self, *, follow: bool = False) -> Iterator[LogLine]:
+        """One go: the lines that were not told yet, up to the end of the answer.
+
+        With `follow` the answer goes on until the container ends, or the connection does: these two
+        look alike. Raises UnavailableError when it is cut, BadRequestError or NotFoundError when
+        there is no log (yet, or any more).
+        """
+        is_ended = self.pod.is_ended  # before the go: only then is the end of it the log's end
+        told = sum(self._seen.values(), Counter[str]())
+        rest = b""
+        with self._open(follow) as stream:
+            self._stream = stream
+            for piece in stream:
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    yield from self._fresh(line, told)
+        self._stream = None
+        # The last line may lack its end because the program wrote none, or because the kubelet died
+        # on the way, which looks like a clean end here. Two goes that agree are believed.
+        is_agreed = is_ended and rest == self._unended
+        if rest and is_agreed:
+            yield from self._fresh(rest, told)
+        self._unended, self.is_settled = rest, is_agreed or not rest
+
+    def interrupt(self) -> None:
+        """End a go that another thread is waiting in."""
+        if self._stream:
+            self._stream.stop()
+
+    def _open(self, follow: bool) -> AbstractContextManager[Stream]:
+        connection, pod = self._cluster.connection, self.pod
+        namespace = quote(self._cluster.namespace, safe="")
+        path = f"/api/v1/namespaces/{namespace}/pods/{quote(pod.name, safe='')}/log"
+        query: dict[str, str | bool] = {"container": pod.container, "timestamps": True}
+        if follow:
+            query["follow"] = True
+        since = f"{min(self._seen)}Z" if self._seen else self._since
+        if since:
+            query["sinceTime"] = since
+        return connection.stream(path, query, read_seconds=_SILENCE_SECONDS)
+
+    def _fresh(self, line: bytes, told: Counter[str]) -> Iterator[LogLine]:
+        """The line, unless it was told in an earlier go."""
+        stamp, _, text = line.decode("utf-8", "replace").partition(" ")
+        time = utc(stamp)
+        if not time:  # the kubelet says why it cannot go on, and says it again in every go
+            remark = line.decode("utf-8", "replace")
+            if remark.strip() and remark not in self._remarks:
+                self._remarks.add(remark)
+                yield LogLine(self.pod.index, self.pod.name, "", remark)
+            return
+        if told[time]:
+            told[time] -= 1
+            return
+        self._remember(time)
+        yield LogLine(self.pod.index, self.pod.name, time, text)
+
+    def _remember(self, time: str) -> None:
+        second = time[:19]
+        if second not in self._seen:
+            if len(self._seen) == _SECONDS_KEPT:
+                oldest = min(self._seen)
+                if second < oldest:  # a clock was set back: a later go does not ask for this
+                    return
+                del self._seen[oldest]
+            self._seen[second] = Counter()
+        self._seen[second][time] += 1
+
+
+def utc(stamp: str) -> str:
+    """A line's timestamp with Z; "" when it is none. Nodes stamp in their own time zone."""
+    if len(stamp) < 20 or stamp[10] != "T" or stamp[4] != "-":
+        return ""
+    if stamp.endswith("Z"):
+        return stamp
+    return _second_in_utc(stamp[:19], stamp[-6:]) + stamp[19:-6] + "Z"
+
+
+@lru_cache(maxsize=1024)
+def _second_in_utc(second: str, offset: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(second + offset).astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
+    except ValueError:
+        return second
