@@ -19,7 +19,8 @@ STAGES ?= pipeline collect curate unframe augment train generate finish finish-i
 IMAGE = $(REGISTRY)/machineray-$$stage:$(TAG)
 
 .PHONY: help demo test lint format isr bench environment clean
-.PHONY: images push kind-up kind-demo kind-down
+.PHONY: images push kind-up kind-create kind-fill kind-demo kind-down
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +29,7 @@ help:
 	@echo "make bench  measure every path on this machine"
 	@echo "make isr    the environment of the genuine ISR (--engine isr)"
 	@echo "make images push REGISTRY=… TAG=… VARIANT=cpu|cuda DOCKER=docker|podman STAGES=\"…\""
+	@echo "make kind-up kind-demo kind-down   a cluster on this machine, the pipeline in it, its end"
 
 environment:
 	@$(PYTHON) tools/environment.py .venv --extra all --group dev
@@ -66,8 +68,31 @@ images:
 		-t $(IMAGE) --build-arg VARIANT=$(VARIANT) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git describe --always --abbrev=40 --match= --dirty) . || exit 1; done
 
+# Docker takes a registry on localhost without TLS as it is, podman wants to be told.
 push:
-	@for stage in $(STAGES); do echo "$(IMAGE)"; $(DOCKER) push -q $(IMAGE) || exit 1; done
+	@for stage in $(STAGES); do echo "$(IMAGE)"; $(DOCKER) push -q \
+		$(if $(filter podman/localhost:%,$(DOCKER)/$(REGISTRY)),--tls-verify=false) $(IMAGE) || exit 1; done
+
+# Three commands for a cluster on a laptop; tools/kind.py says which variables they know. kind-fill is
+# for a cluster that is there already.
+KIND = CONTEXT=$(CONTEXT) REGISTRY=$(REGISTRY) TAG=$(TAG) DOCKER=$(DOCKER) DEMO="$(DEMO)"
+CONTEXT ?= kind-machineray
+
+kind-up: kind-create kind-fill
+
+kind-create:
+	@$(KIND) $(PYTHON) tools/kind.py create
+
+kind-fill: VARIANT = cpu
+kind-fill: STAGES := $(filter-out finish-isr,$(STAGES))
+kind-fill: images push
+	@$(KIND) $(PYTHON) tools/kind.py install
+
+kind-demo: environment
+	@$(KIND) $(BIN)/python tools/kind.py demo
+
+kind-down:
+	@$(KIND) $(PYTHON) tools/kind.py delete
 
 clean:
 	rm -rf .venv .venv-isr .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
