@@ -5,26 +5,30 @@ Iterator[Event]`. Its typer signature is declared once, there; the options that 
 declared once, here. `mray run STAGE` and, in a container, `python -m jobs.STAGE` are made of both.
 """
 
+import importlib
 import inspect
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum
 from functools import cached_property
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from machineray.errors import MachineRayError
 from machineray.log import Event, show
-from machineray.runs import StageRun, checked_run
+from machineray.runs import Plan, StageRun, checked_run
+from machineray.seeds import parsed_numbers
 from machineray.shards import Part, Task, execute
 from machineray.stages import Stage, stage_named
 from machineray.storage import Store, open_store
 
 DEFAULT_ROOT = "mray-data"
+FILE = "FILE"  # the metavar of an option that names a file
 SIGTERM_EXIT = 128 + signal.SIGTERM
 
 JobFunction = Callable[..., Iterator[Event]]
@@ -45,6 +49,7 @@ class Job:
     part: Part = field(default_factory=Part)
     workers: int = 1
     max_failures: int | None = None
+    container_image: str | None = None
 
     @cached_property
     def store(self) -> Store:
@@ -66,7 +71,19 @@ class Job:
         limit = self.max_failures
         if limit is None:
             limit = self.row.max_failures
-        return execute(self.output, task, self.part, limit)
+        return execute(self.output, task, self.part, limit, self.container_image)
+
+
+@dataclass(frozen=True)
+class Planning(Job):
+    """A job that plans and does nothing: what `submit` needs, before anything heavy is loaded."""
+
+    tasks: list[Task] = field(default_factory=list)
+
+    def execute(self, task: Task) -> Iterator[Event]:
+        """Keep the task."""
+        self.tasks.append(task)
+        return iter(())
 
 
 def shared_options(
@@ -88,6 +105,9 @@ def shared_options(
     of: Annotated[
         int, typer.Option(min=1, envvar="JOB_COMPLETIONS", help="… out of so many parts.")
     ] = 1,
+    only: Annotated[
+        str, typer.Option(hidden=True, help="Share out these indexes of the plan only, as 3,7-9.")
+    ] = "",
     workers: Annotated[
         int, typer.Option(min=0, help="Threads; 0: as many as there are cores.")
     ] = 0,
@@ -95,16 +115,20 @@ def shared_options(
         int | None,
         typer.Option(min=0, help="Go on with so many refused items. Default: as the stage needs."),
     ] = None,
+    container_image: Annotated[
+        str | None, typer.Option(hidden=True, envvar="MRAY_CONTAINER_IMAGE")
+    ] = None,
 ) -> Job:
-    """The options of every job -> Job (its stage is set by `command`)."""
+    """The options of every job -> Job (its stage is set by `job_of`)."""
     return Job(
         stage="",
         run=checked_run(run) if run else "",
         root=root,
         input=input,
-        part=Part(index, of),
+        part=Part(index, of, parsed_numbers(only, "--only") if only else None),
         workers=workers or cores(),
         max_failures=max_failures,
+        container_image=container_image,
     )
 
 
@@ -115,29 +139,82 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def command(function: JobFunction) -> Callable[..., Iterator[Event]]:
-    """One function with the options of the job and the shared ones, for typer."""
-    shared = inspect.signature(shared_options).parameters
+def function_of(name: str) -> JobFunction:
+    """The job's function; its module is loaded now."""
+    function: JobFunction = getattr(importlib.import_module(f"jobs.{name}"), name)
+    return function
+
+
+def parameters(function: JobFunction) -> list[inspect.Parameter]:
+    """The options of one job: its own, then the shared ones."""
     own = list(inspect.signature(function).parameters.values())[1:]
-    names = [parameter.name for parameter in own]
-    parameters = [
+    shared = inspect.signature(shared_options).parameters.values()
+    names = {parameter.name for parameter in own}
+    return [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in (
-            *own,
-            *(p for p in shared.values() if p.name not in {o.name for o in own}),
-        )
+        for parameter in (*own, *(p for p in shared if p.name not in names))
     ]
 
-    def run_job(**options: Any) -> Iterator[Event]:
-        given = {name: options[name] for name in shared}
-        job = replace(shared_options(**given), stage=function.__name__)
-        return function(job, **{name: options[name] for name in names})
 
-    run_job.__name__ = function.__name__
-    run_job.__doc__ = function.__doc__
-    run_job.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run_job.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run_job
+def call(function: JobFunction, options: Mapping[str, Any], job: Job) -> Iterator[Event]:
+    """The job's events, with the job's own of the options."""
+    own = list(inspect.signature(function).parameters)[1:]
+    return function(job, **{name: options[name] for name in own})
+
+
+def job_of(function: JobFunction, options: Mapping[str, Any]) -> Job:
+    """What the shared ones of the options say."""
+    shared = inspect.signature(shared_options).parameters
+    job = shared_options(**{name: options[name] for name in shared})
+    return replace(job, stage=function.__name__)
+
+
+def planned(function: JobFunction, options: Mapping[str, Any], job: Job) -> Plan:
+    """The plan that the job would do; nothing is written and nothing heavy is loaded."""
+    planning = Planning(**{name: getattr(job, name) for name in _JOB_FIELDS})
+    for _ in call(function, options, planning):
+        pass
+    return planning.tasks[-1].plan
+
+
+_JOB_FIELDS = tuple(field.name for field in fields(Job))
+
+
+def arguments(function: JobFunction, options: Mapping[str, Any]) -> list[str]:
+    """The options that are not the default, as one types them: what a container is given."""
+    typed = []
+    for parameter in parameters(function):
+        value = options[parameter.name]
+        if value == parameter.default or value is None:
+            continue
+        declared = parameter.annotation.__metadata__[0].param_decls or ()
+        name = next(iter(declared), "--" + parameter.name.replace("_", "-"))
+        if isinstance(value, bool):
+            typed.append(name if value else name.replace("--", "--no-", 1))
+        else:
+            typed += [name, str(value.value if isinstance(value, Enum) else value)]
+    return typed
+
+
+def command(function: JobFunction) -> Callable[..., Iterator[Event]]:
+    """One function with the options of the job and the shared ones, for typer."""
+
+    def run_job(**options: Any) -> Iterator[Event]:
+        return call(function, options, job_of(function, options))
+
+    return signed(run_job, function, parameters(function))
+
+
+Signed = TypeVar("Signed", bound=Callable[..., Any])
+
+
+def signed(target: Signed, function: JobFunction, wanted: Sequence[inspect.Parameter]) -> Signed:
+    """The target as typer shall see it: with these parameters, the job's name and its help."""
+    target.__name__ = function.__name__
+    target.__doc__ = function.__doc__
+    target.__signature__ = inspect.Signature(list(wanted))  # type: ignore[attr-defined]
+    target.__annotations__ = {parameter.name: parameter.annotation for parameter in wanted}
+    return target
 
 
 def prepare_process() -> None:
@@ -164,10 +241,7 @@ def main(function: JobFunction) -> None:
     def start(**options: Any) -> None:
         show(run_job(**options))
 
-    start.__doc__ = run_job.__doc__
-    start.__signature__ = run_job.__signature__  # type: ignore[attr-defined]
-    start.__annotations__ = run_job.__annotations__
-    app.command()(start)
+    app.command()(signed(start, function, parameters(function)))
     prepare_process()
     try:
         app()

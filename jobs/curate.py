@@ -6,17 +6,17 @@ mray run curate --run klee-2 --input klee/collect --reject unwanted.txt     afte
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jobs import Job, main
+from jobs import FILE, Job, main
 from jobs.pictures import Pictures, pictures
-from machineray.errors import InputError, NotFoundError, UsageError
+from machineray.errors import InputError, UsageError
 from machineray.log import Event, Note, Refusal
 from machineray.runs import Plan, Row, json_lines
 from machineray.shards import Done, Outcome, Task, batches, each
+from machineray.storage import read_file
 
 THUMBNAIL_PX = 240
 SHEET = "contact-sheet.html"
@@ -28,7 +28,8 @@ def curate(
         int, typer.Option(min=1, help="Refuse pictures with a shorter side than this, pixels.")
     ] = 128,
     reject: Annotated[
-        Path | None, typer.Option(help="A file with the ids that you do not want, one a line.")
+        str | None,
+        typer.Option(metavar=FILE, help="A file with the ids that you do not want, one a line."),
     ] = None,
 ) -> Iterator[Event]:
     """Keep each painting once, large enough and wanted; say why of all others."""
@@ -87,23 +88,21 @@ def measured(source: Pictures, row: Row) -> tuple[Row, bytes]:
     return {**row, **known, "looks": looks}, encode(image, "webp", quality=75)
 
 
-def rejected_ids(path: Path, known: Collection[str]) -> list[str]:
+def rejected_ids(file: str, known: Collection[str]) -> list[str]:
     """The ids in a file, one a line; what follows a '#' is a remark.
 
     NotFoundError when it cannot be read, UsageError when it names no painting that is there.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise NotFoundError(
-            f"{path}: cannot be read ({error}); --reject takes a text file"
-        ) from error
+        lines = read_file(file).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not text ({error}); --reject takes a text file") from error
     ids = {line.partition("#")[0].strip() for line in lines} - {""}
     strange = sorted(ids.difference(known))
     if strange:
         names = ", ".join(strange[:3]) + (", …" if strange[3:] else "")
         raise UsageError(
-            f"--reject {path}: {len(strange)} of its {len(ids)} ids are of no painting here "
+            f"--reject {file}: {len(strange)} of its {len(ids)} ids are of no painting here "
             f"({names}); take ids from the contact sheet"
         )
     return sorted(ids)

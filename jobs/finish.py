@@ -72,8 +72,6 @@ def finish(
     bf16: Annotated[bool, typer.Option(help="Half the time, up to 4 levels off.")] = False,
 ) -> Iterator[Event]:
     """Give samples (or any pictures) aspect ratio, grain and four times the size, to print."""
-    from machineray.finish.noise import SEED_SIGMA
-
     source = pictures(job)
     rows = {row["id"]: row for row in source.rows}
     paintings = _paintings(source)
@@ -97,6 +95,7 @@ def finish(
 
     def one(item: str) -> Done:
         from machineray.finish.artwork import FinishSettings, Origin, finish_picture
+        from machineray.finish.noise import SEED_SIGMA
         from machineray.imaging import decode, to_array
 
         row = rows[item]
@@ -127,7 +126,8 @@ def finish(
             "dpi": dpi,
             "aspect": round(artwork.aspect, 6),
         }
-        return Done({name: artwork.data, sidecar: json_bytes(artwork.sidecar)}, [record])
+        told = {**artwork.sidecar, "container_image": job.container_image}
+        return Done({name: artwork.data, sidecar: json_bytes(told)}, [record])
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
         if engine is EngineName.torch and upscale is Upscale.four:

@@ -3,20 +3,19 @@
 mray run generate --run klee --seeds 0-99 --psi 0.8
 """
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from jobs import Job, main
+from jobs import FILE, Job, main
 from jobs.pictures import input_stage
 from machineray.errors import UsageError
 from machineray.log import Event
 from machineray.runs import Plan, Row, json_lines, sha256_of
 from machineray.seeds import parsed_seeds
 from machineray.shards import Done, Outcome, Task, batches
-from machineray.storage import open_store
+from machineray.storage import read_file
 
 NEWEST = "snapshot.safetensors"
 
@@ -28,12 +27,13 @@ def generate(
         float, typer.Option(min=0, max=2, help="Truncation: 0 the mean picture, 1 all variety.")
     ] = 1.0,
     snapshot: Annotated[
-        Path | None, typer.Option(help="Draw from this snapshot file instead of the run's.")
+        str | None,
+        typer.Option(metavar=FILE, help="Draw from this snapshot file instead of the run's."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Samples at a time; changes no pixel.")] = 8,
 ) -> Iterator[Event]:
     """Draw one picture a seed; the same seed is the same picture, alone or among many."""
-    data, source = _snapshot(job, snapshot)
+    read, source = _snapshot(job, snapshot)
     plan = Plan(
         stage=job.stage,
         arguments={"psi": psi},
@@ -49,7 +49,7 @@ def generate(
         from machineray.imaging import encode, from_array
 
         torch.set_num_threads(job.workers)
-        network = load_snapshot(data, source["from"]).generator
+        network = load_snapshot(read(), source["from"]).generator
         for seed, pixels in sample(network, items, psi, batch=batch):
             name = f"samples/seed{seed:06d}.png"
             height, width, _ = pixels.shape
@@ -70,18 +70,18 @@ def generate(
     yield from job.execute(Task(plan, job.row.unit, work, merge))
 
 
-def _snapshot(job: Job, path: Path | None) -> tuple[bytes, dict[str, Any]]:
-    """The snapshot's bytes, and the plan's word for where it and its paintings come from."""
-    if path is not None:
-        data = open_store(path.absolute().parent).read(path.name)
-        return data, {"from": path.name, "sha256": sha256_of(data), "paintings": None}
+def _snapshot(job: Job, file: str | None) -> tuple[Callable[[], bytes], dict[str, Any]]:
+    """What reads the snapshot, and the plan's word for where it and its paintings come from."""
+    if file is not None:
+        data, name = read_file(file), file.rpartition("/")[2]
+        return lambda: data, {"from": name, "sha256": sha256_of(data), "paintings": None}
     stage = input_stage(job)
     if stage is None or stage.stage != "train":
         raise UsageError(f"--input {job.input}: generate reads RUN/train, or --snapshot FILE")
-    stage.require_complete()
-    data, plan = stage.read(NEWEST), stage.plan()
+    proof, plan = stage.proof(NEWEST), stage.plan()
     paintings = plan.input["from"] if plan else None
-    return data, {"from": stage.name, "sha256": sha256_of(data), "paintings": paintings}
+    source = {"from": stage.name, "sha256": proof.sha256, "paintings": paintings}
+    return lambda: stage.read_proven(proof), source
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def pictures(job: Job) -> Pictures:
         return Pictures(job.store, stage.catalog(), source, stage)
     if job.input is None:
         raise UsageError("a stage before or --input is needed")
-    from machineray.collect.admission import EXTENSIONS
+    from machineray.collect.formats import EXTENSIONS
 
     suffixes = {suffix for names in EXTENSIONS.values() for suffix in names}
     place = open_store(job.input)

@@ -6,35 +6,41 @@ mray run pipeline --trained klee/train --seeds 1000-1099 --run more     from a t
 
 import platform
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from jobs import Job, main
-from jobs.augment import augment
-from jobs.collect import EXAMPLES, collect
-from jobs.curate import curate
-from jobs.finish import finish
-from jobs.gallery import gallery
-from jobs.generate import generate
-from jobs.train import Kimg, PresetName, total_kimg, train
-from jobs.unframe import unframe
+from jobs import Job, function_of, main
+from jobs.collect import EXAMPLES
+from jobs.train import Kimg, PresetName, total_kimg
 from machineray import __version__
 from machineray.errors import UsageError
 from machineray.log import Event, Note
 from machineray.runs import checked_run, run_name_for, settle_run
+from machineray.seeds import parsed_seeds
 from machineray.storage import FolderStore
+
+Paintings = Annotated[
+    str | None,
+    typer.Argument(metavar="[PAINTINGS]", help="A folder or s3://…; default: the examples."),
+]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of the pipeline: what it reads if not the stage before, and its own options."""
+
+    stage: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    input: str | None = None
 
 
 def pipeline(
     job: Job,
-    paintings: Annotated[
-        str | None,
-        typer.Argument(metavar="[PAINTINGS]", help="A folder or s3://…; default: the examples."),
-    ] = None,
+    paintings: Paintings = None,
     run: Annotated[
         str, typer.Option("--run", "-r", help="Name of the run; default: made of the folder's.")
     ] = "",
@@ -48,35 +54,49 @@ def pipeline(
     title: Annotated[str, typer.Option(help="The gallery's heading.")] = "New abstractions",
 ) -> Iterator[Event]:
     """Paintings in, a gallery of new artworks out: all stages, one after the other."""
-    from machineray.gan.presets import preset_named
-    from machineray.seeds import parsed_seeds
-
     if job.input is not None or job.part.of > 1:
         raise UsageError("--input, --index, --of are a stage's: mray run pipeline PAINTINGS")
-    if trained and paintings:
-        raise UsageError("--trained takes a trained network: name no paintings beside it")
-    parsed_seeds(seeds)  # a mistake shall be told now, not after the training
-    total_kimg(preset, kimg)
-    resolution = preset_named(preset).resolution
-    name = checked_run(run or default_run(trained or paintings or EXAMPLES))
-    job = replace(job, run=name)
-    settle_run(job.store, name, _description(job, paintings, preset, trained))
-
-    def stage(stage_name: str, input: str | None = None) -> Job:
-        return replace(job, stage=stage_name, input=input)
-
-    if not trained:
-        yield from collect(stage("collect", paintings or EXAMPLES))
-        yield from curate(stage("curate"), min_side=min(resolution, 128))
-        yield from unframe(stage("unframe"))
-        yield from augment(stage("augment"), resolution=resolution)
-        yield from train(stage("train"), preset=preset, kimg=kimg)
-    yield from generate(stage("generate", trained), seeds=seeds, psi=psi)
-    yield from finish(stage("finish"))
-    yield from gallery(stage("gallery"), title=title)
-    page = stage("gallery").output.key("index.html")
+    todo = steps(paintings, preset, kimg, seeds, psi, trained, title)
+    job = replace(job, run=checked_run(run or default_run(trained or paintings or EXAMPLES)))
+    settle_run(job.store, job.run, description(job.run, paintings, preset, trained))
+    for step in todo:
+        job_function = function_of(step.stage)
+        yield from job_function(replace(job, stage=step.stage, input=step.input), **step.options)
+    page = job.output.sibling("gallery").key("index.html")
     place = job.store.root / page if isinstance(job.store, FolderStore) else f"{job.root}/{page}"
     yield Note(f"\nThe gallery: {place}")
+
+
+def steps(
+    paintings: str | None,
+    preset: str,
+    kimg: float | None,
+    seeds: str,
+    psi: float,
+    trained: str | None,
+    title: str,
+) -> list[Step]:
+    """What the pipeline does, in order; a mistake is told now, not after the training."""
+    from machineray.gan.presets import preset_named
+
+    if trained and paintings:
+        raise UsageError("--trained takes a trained network: name no paintings beside it")
+    parsed_seeds(seeds)
+    total_kimg(preset, kimg)
+    resolution = preset_named(preset).resolution
+    learning = [
+        Step("collect", input=paintings or EXAMPLES),
+        Step("curate", {"min_side": min(resolution, 128)}),
+        Step("unframe"),
+        Step("augment", {"resolution": resolution}),
+        Step("train", {"preset": preset, "kimg": kimg}),
+    ]
+    return [
+        *([] if trained else learning),
+        Step("generate", {"seeds": seeds, "psi": psi}, input=trained),
+        Step("finish"),
+        Step("gallery", {"title": title}),
+    ]
 
 
 def default_run(place: str) -> str:
@@ -88,12 +108,12 @@ def default_run(place: str) -> str:
     return run_name_for(Path(place).expanduser().absolute().name)
 
 
-def _description(
-    job: Job, paintings: str | None, preset: str, trained: str | None
+def description(
+    run: str, paintings: str | None, preset: str, trained: str | None
 ) -> dict[str, object]:
     """run.json: what the run is, and what made it."""
     return {
-        "run": job.run,
+        "run": run,
         "paintings": None if trained else paintings or EXAMPLES,
         "trained": trained,
         "preset": preset,

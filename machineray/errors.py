@@ -9,11 +9,13 @@
     ├── ClusterError        Kubernetes refuses, or cannot be reached     1
     │   └── AlreadyExistsError  an object of that name is there          1
     ├── StageError          the stage ended without all of its output    1
+    │   └── RefusedError    more items were refused than may be          1 (65 in a pod)
     ├── WaitTimeoutError    it is not done after --timeout               124
     └── Interrupted         Ctrl-C                                       130
 
 Foreign exceptions become one of these where they enter (storage.py, imaging.py, kube/); everything
-else is a defect of ours and shows its traceback. Every message says what, where, why and the way out.
+else is a defect of ours and shows its traceback. Every message says what, where, why and the way
+out.
 """
 
 
@@ -72,6 +74,12 @@ class WaitTimeoutError(MachineRayError):
 
 class StageError(MachineRayError):
     """A stage ended, and some of its output is missing or was refused."""
+
+
+class RefusedError(StageError):
+    """More items were refused than --max-failures allows; trying again would not help."""
+
+    pod_exit_code = 65
 
 
 class Interrupted(MachineRayError):

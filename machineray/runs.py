@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,18 @@ class Plan:
         """Items of all indexes together."""
         return sum(len(items) for items in self.indexes)
 
+    def to_json(self) -> bytes:
+        """The plan as JSON: one entry an index, a range of numbers as "0-31"."""
+        told = {**vars(self), "indexes": [_ranged(items) for items in self.indexes]}
+        head = json.dumps({**told, "indexes": []}, ensure_ascii=False, indent=1)
+        rows = ",\n  ".join(json.dumps(items, ensure_ascii=False) for items in told["indexes"])
+        return head.replace('"indexes": []', f'"indexes": [\n  {rows}\n ]').encode() + b"\n"
+
+    @staticmethod
+    def from_json(value: Any) -> "Plan":
+        """The plan of parsed JSON."""
+        return Plan(**{**value, "indexes": [_unranged(items) for items in value["indexes"]]})
+
 
 @dataclass(frozen=True)
 class Marker:
@@ -60,6 +73,7 @@ class Marker:
     records: Sequence[Row] = ()
     refused: int = 0
     seconds: float = 0.0
+    container_image: str | None = None  # by digest; None where no container did it
 
 
 @dataclass(frozen=True)
@@ -171,27 +185,31 @@ class StageRun:
     def plan(self) -> Plan | None:
         """The plan, None when there is none yet."""
         value = self._json("plan.json")
-        return None if value is None else Plan(**value)
+        return None if value is None else Plan.from_json(value)
 
     def settle_plan(self, wanted: Plan) -> Plan:
         """Write the plan, or hold it against the one that is there.
 
         UsageError tells what differs: a run's stage is planned once, with one set of arguments.
         """
-        data = json_bytes(asdict(wanted))
+        data = wanted.to_json()
         existing = self.plan()
         if existing is None:
             self.store.create(self.key("plan.json"), data)
             existing = self.plan()  # what counts is what is there: somebody may have been first
         if existing is None:
             raise StorageError(f"{self.name}: the plan was written and cannot be read back")
-        different = list(_differences(existing, Plan(**json.loads(data))))
+        self.check_same(existing, wanted)
+        return existing
+
+    def check_same(self, existing: Plan, wanted: Plan) -> None:
+        """UsageError with what differs, when the two are not one plan."""
+        different = list(_differences(existing, Plan.from_json(json.loads(wanted.to_json()))))
         if different:
             raise UsageError(
                 f"{self.name} was begun otherwise: {'; '.join(different)}; "
                 "give the same again, or begin a new run with --run NAME"
             )
-        return existing
 
     # -- the markers
 
@@ -235,9 +253,13 @@ class StageRun:
             is_complete=self.is_complete(),
         )
 
+    def is_done(self, index: int | str) -> bool:
+        """Whether an index (or ALL) bears a marker, without reading it."""
+        return self.store.size(self.key(f"_done/{index}.json")) is not None
+
     def is_complete(self) -> bool:
         """Every index is done and merged."""
-        return self.store.size(self.key(f"_done/{ALL}.json")) is not None
+        return self.is_done(ALL)
 
     # -- what the next stage reads
 
@@ -251,6 +273,20 @@ class StageRun:
         """SHA-256 over the proofs of what the complete stage merged: its identity as an input."""
         marker = self.require_complete()
         return sha256_of(json_bytes([asdict(output) for output in marker.outputs]))
+
+    def proof(self, name: str) -> Output:
+        """The proof of one object that the complete stage merged; NotFoundError without it."""
+        for output in self.require_complete().outputs:
+            if output.key == name:
+                return output
+        raise NotFoundError(f"{self.key(name)}: {self.name} has made no such object")
+
+    def read_proven(self, proof: Output) -> bytes:
+        """One of the stage's objects; InputError when it is not what its proof says."""
+        data = self.read(proof.key)
+        if sha256_of(data) != proof.sha256:
+            raise InputError(f"{self.key(proof.key)}: damaged: its SHA-256 is not its marker's")
+        return data
 
     def require_complete(self) -> Marker:
         """The marker of the whole stage; NotFoundError says what is missing."""
@@ -280,11 +316,49 @@ def settle_run(store: Store, run: str, value: Mapping[str, Any]) -> None:
     store.create(f"runs/{checked_run(run)}/run.json", json_bytes(value))
 
 
+def described_run(store: Store, run: str) -> Row:
+    """run.json; empty when there is none."""
+    key = f"runs/{checked_run(run)}/run.json"
+    try:
+        value: Row = json.loads(store.read(key))
+    except NotFoundError:
+        return {}
+    except ValueError as error:
+        raise InputError(f"{key}: damaged ({error}); remove it") from error
+    return value
+
+
+def settle_images(store: Store, run: str, images: Mapping[str, str]) -> None:
+    """Keep in run.json which image makes each stage; what is known of a stage already stays.
+
+    Of two that write at once, one may be lost; every marker names its image as well.
+    """
+    described = described_run(store, run)
+    known = described.get("container_images", {})
+    joined = {**images, **known}
+    if joined != known or not described:
+        value = {"run": run, **described, "container_images": joined}
+        store.write(f"runs/{run}/run.json", json_bytes(value))
+
+
 def run_names(store: Store) -> list[str]:
     """The runs of a root, by name."""
-    # A folder's names would be cheaper; a bucket has only keys. One pass serves both.
-    names = (stored.key.split("/")[1] for stored in store.list("runs/"))
-    return sorted(set(names))
+    return list(store.folders("runs/"))
+
+
+def _ranged(items: Sequence[Any]) -> Sequence[Any] | str:
+    """Consecutive numbers as "first-last": a plan of a million seeds stays small."""
+    if len(items) < 2 or not all(type(item) is int for item in items):
+        return items
+    steps = (after - before for before, after in pairwise(items))
+    return f"{items[0]}-{items[-1]}" if all(step == 1 for step in steps) else items
+
+
+def _unranged(items: Sequence[Any] | str) -> Sequence[Any]:
+    if not isinstance(items, str):
+        return items
+    first, _, last = items.partition("-")
+    return range(int(first), int(last) + 1)
 
 
 def _differences(old: Plan, new: Plan) -> Iterator[str]:

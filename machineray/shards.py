@@ -14,9 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from machineray.errors import InputError, StageError, UsageError
+from machineray.errors import InputError, RefusedError, StageError, UsageError
 from machineray.log import Event, Note, Progress, Refusal
 from machineray.runs import ALL, Marker, Output, Plan, Row, StageRun
+
+_ASKED_SINGLY = 8
+_MANY_INDEXES = 1000  # a page of a list of objects
+_MARKER_READERS = 16  # markers are small: reading them is waiting
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -24,18 +28,26 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Part:
-    """The share of a plan that one process does: the indexes i with i mod `of` = `index`."""
+    """The share of a plan that one process does: every `of`th of its indexes, from `index` on.
+
+    `only` names the indexes that are shared out: what a submit after a failure still needs.
+    """
 
     index: int = 0
     of: int = 1
+    only: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.of:
             raise UsageError(f"--index {self.index} --of {self.of}: index counts from 0 to of - 1")
 
-    def select(self, indexes: int) -> range:
+    def select(self, indexes: int) -> Sequence[int]:
         """The indexes of a plan of that many that are ours."""
-        return range(self.index, indexes, self.of)
+        if self.only is None:
+            return range(self.index, indexes, self.of)
+        if self.only and max(self.only) >= indexes:
+            raise UsageError(f"--only {max(self.only)}: the plan ends with index {indexes - 1}")
+        return self.only[self.index :: self.of]
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,13 @@ def each(
                 future.cancel()
 
 
-def execute(stage: StageRun, task: Task, part: Part, max_failures: int | None) -> Iterator[Event]:
+def execute(
+    stage: StageRun,
+    task: Task,
+    part: Part,
+    max_failures: int | None,
+    container_image: str | None = None,
+) -> Iterator[Event]:
     """Do our part of the plan, skip what bears a marker, merge when all is done.
 
     StageError when more than `max_failures` items were refused (None: any number may be).
@@ -114,8 +132,8 @@ def execute(stage: StageRun, task: Task, part: Part, max_failures: int | None) -
         total = plan.items if task.total is None else task.total
         yield Progress(stage.stage, total, total, task.unit, "already done")
         return
-    done = set(stage.done_indexes())
     ours = part.select(len(plan.indexes))
+    done = _done_of(stage, ours)
     of_all = sum(len(plan.indexes[index]) for index in ours)
     count = sum(len(plan.indexes[index]) for index in ours if index in done)
     if task.total is None:
@@ -123,17 +141,41 @@ def execute(stage: StageRun, task: Task, part: Part, max_failures: int | None) -
     for index in ours:
         if index in done:
             continue
-        for event in _do_index(stage, index, task.work(index, plan.indexes[index])):
+        outcomes = task.work(index, plan.indexes[index])
+        for event in _do_index(stage, index, outcomes, container_image):
             if not isinstance(event, int):
                 yield event
             elif task.total is None:
                 count += event
                 yield Progress(stage.stage, count, of_all, task.unit)
+    if _is_surely_not_last(stage, ours, len(plan.indexes)):
+        yield Note(f"{stage.name}: this part is done, others are not yet")
+        return
     yield from _merge(stage, plan, task, max_failures)
 
 
+def _done_of(stage: StageRun, ours: Sequence[int]) -> set[int]:
+    """Which of our indexes bear a marker."""
+    if len(ours) <= _ASKED_SINGLY:  # among 10,000 pods nobody lists 10,000 markers
+        return {index for index in ours if stage.is_done(index)}
+    return set(stage.done_indexes())
+
+
+def _is_surely_not_last(stage: StageRun, ours: Sequence[int], indexes: int) -> bool:
+    """Whether the index after our last one (round the corner) is not done yet.
+
+    One question instead of a list of all markers, which 10,000 pods would make 10,000 times.
+    """
+    if indexes < _MANY_INDEXES or not ours:
+        return False
+    return not stage.is_done((ours[-1] + 1) % indexes)
+
+
 def _do_index(
-    stage: StageRun, index: int, outcomes: Iterable[Outcome | Event]
+    stage: StageRun,
+    index: int,
+    outcomes: Iterable[Outcome | Event],
+    container_image: str | None,
 ) -> Iterator[Event | int]:
     """Write what the work on one index gives; yields events, and how many items were done."""
     started = time.monotonic()
@@ -154,7 +196,8 @@ def _do_index(
     if refused:
         stage.mark_failed(index, refused)
     seconds = round(time.monotonic() - started, 3)
-    stage.mark_done(index, Marker(tuple(outputs), tuple(records), len(refused), seconds))
+    marker = Marker(tuple(outputs), tuple(records), len(refused), seconds, container_image)
+    stage.mark_done(index, marker)
 
 
 def _merge(stage: StageRun, plan: Plan, task: Task, max_failures: int | None) -> Iterator[Event]:
@@ -165,14 +208,13 @@ def _merge(stage: StageRun, plan: Plan, task: Task, max_failures: int | None) ->
         return
     records: list[Row] = []
     refused = 0
-    for index in range(len(plan.indexes)):
-        marker = stage.done(index)
-        if marker is None:
+    for index, marker in each(stage.done, range(len(plan.indexes)), _MARKER_READERS):
+        if not isinstance(marker, Marker):
             raise StageError(f"{stage.name}: the marker of index {index} is gone; run it again")
         records += marker.records
         refused += marker.refused
     if max_failures is not None and refused > max_failures:
-        raise StageError(
+        raise RefusedError(
             f"{stage.name}: {refused} of {plan.items} {task.unit} were refused, "
             f"more than --max-failures {max_failures}; the reasons are in {stage.key('_failed/')}; "
             f"to go on without them: --max-failures {refused}"

@@ -6,6 +6,22 @@ from machineray.errors import UsageError
 
 
 @dataclass(frozen=True)
+class Pod:
+    """What a pod of a stage gets unless `mray submit` says otherwise.
+
+    Kubernetes' quantities. `items` is a pod's share of the plan: 5 to 30 minutes of work.
+    """
+
+    items: int
+    cpu: str
+    memory: str
+    disk: str = "4Gi"
+    gpus: int = 0
+    grace_seconds: int = 30
+    retries: int = 3
+
+
+@dataclass(frozen=True)
 class Stage:
     """One step from paintings to artworks.
 
@@ -20,20 +36,31 @@ class Stage:
     max_failures: int | None
     unit: str
     summary: str
+    pod: Pod
+    max_processes: int = 1  # that can share one shard's work: GPUs x nodes
 
 
+# fmt: off
 STAGES = (
-    Stage("collect", (), "collect", 32, None, "files", "Take paintings from a folder or a bucket."),
-    Stage("curate", ("collect",), "images", 32, None, "paintings", "Sort out small and twice."),
-    Stage("unframe", ("curate",), "images", 16, 0, "paintings", "Cut frames, mats and walls."),
-    Stage("augment", ("unframe",), "images", 32, 0, "paintings", "Make the training squares."),
-    Stage("train", ("augment",), "train", 1, 0, "kimg", "Train the GAN, or go on with it."),
-    Stage("generate", ("train",), "train", 32, 0, "samples", "Draw one sample a seed."),
-    Stage(
-        "finish", ("generate",), "finish", 1, 0, "artworks", "Aspect, noise, upscaling, credits."
-    ),
-    Stage("gallery", ("finish",), "gallery", 1, 0, "artworks", "Hang the artworks on one page."),
+    Stage("collect", (), "collect", 32, None, "files",
+          "Take paintings from a folder or a bucket.", Pod(512, "1", "2Gi")),
+    Stage("curate", ("collect",), "images", 32, None, "paintings",
+          "Sort out small and twice.", Pod(512, "1", "2Gi")),
+    Stage("unframe", ("curate",), "images", 16, 0, "paintings",
+          "Cut frames, mats and walls.", Pod(256, "1", "3Gi")),
+    Stage("augment", ("unframe",), "images", 32, 0, "paintings",
+          "Make the training squares.", Pod(512, "1", "3Gi")),
+    Stage("train", ("augment",), "train", 1, 0, "kimg",
+          "Train the GAN, or go on with it.",
+          Pod(1, "4", "16Gi", "32Gi", gpus=1, grace_seconds=90, retries=20)),
+    Stage("generate", ("train",), "train", 32, 0, "samples",
+          "Draw one sample a seed.", Pod(2048, "2", "4Gi")),
+    Stage("finish", ("generate",), "finish", 1, 0, "artworks",
+          "Aspect, noise, upscaling, credits.", Pod(32, "2", "6Gi")),
+    Stage("gallery", ("finish",), "gallery", 1, 0, "artworks",
+          "Hang the artworks on one page.", Pod(5000, "1", "4Gi")),
 )
+# fmt: on
 
 
 def stage_named(name: str) -> Stage:

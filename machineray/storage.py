@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,6 +67,9 @@ class Store(Protocol):
     def list(self, prefix: str = "") -> Iterator[Stored]:
         """Every object whose key starts with the prefix, in whatever order the server likes."""
 
+    def folders(self, prefix: str) -> Sequence[str]:
+        """The names that go on with a "/" right below a prefix that ends with one, sorted."""
+
     def size(self, key: str) -> int | None:
         """Bytes of an object, None when there is none."""
 
@@ -85,6 +88,17 @@ def open_store(url: str | Path) -> Store:
     if "://" in text:
         raise UsageError(f"{text}: neither a folder nor s3://bucket/prefix")
     return FolderStore(Path(text).expanduser())
+
+
+def read_file(place: str) -> bytes:
+    """A file that an option names: a path, or s3://bucket/key."""
+    folder, _, name = place.rpartition("/")
+    if not name:
+        raise UsageError(f"{place!r}: not a file")
+    if place.startswith("s3://"):
+        return open_store(folder).read(name)
+    path = Path(place).expanduser().absolute()
+    return open_store(path.parent).read(path.name)
 
 
 def checked_key(key: str) -> str:
@@ -165,6 +179,15 @@ class FolderStore:
                 with contextlib.suppress(FileNotFoundError):  # gone since, or a broken link
                     if entry.is_file():
                         yield Stored(key, entry.stat().st_size)
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """See Store."""
+        folder = self.path(prefix.rstrip("/"))
+        with _os_errors(folder):
+            try:
+                return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+            except (FileNotFoundError, NotADirectoryError):
+                return []
 
     def size(self, key: str) -> int | None:
         """See Store."""
@@ -411,6 +434,22 @@ class S3Store:
                 key = entry["Key"].removeprefix(self.prefix)
                 if key and not key.endswith("/"):  # the "folders" that consoles make
                     yield Stored(key, entry["Size"])
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """See Store."""
+        checked_key(prefix.rstrip("/"))
+
+        def pages() -> Sequence[str]:
+            whole = self.prefix + prefix
+            paginator = self.client.get_paginator("list_objects_v2")
+            found = paginator.paginate(Bucket=self.bucket, Prefix=whole, Delimiter="/")
+            names = [
+                common["Prefix"] for page in found for common in page.get("CommonPrefixes", [])
+            ]
+            return sorted(name.removeprefix(whole).rstrip("/") for name in names)
+
+        names: Sequence[str] = self._try(prefix, pages)
+        return names
 
     def size(self, key: str) -> int | None:
         """See Store."""

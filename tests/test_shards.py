@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from machineray import shards
 from machineray.errors import InputError, StageError, UsageError
 from machineray.log import Note, Progress, Refusal
 from machineray.runs import Plan, Row, StageRun, json_lines
@@ -60,17 +61,34 @@ def test_a_plan_is_done_and_merged(tmp_path: Path) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(items=st.integers(0, 20), of=st.integers(1, 7), order=st.randoms(use_true_random=False))
+@given(
+    items=st.integers(0, 20),
+    of=st.integers(1, 7),
+    order=st.randoms(use_true_random=False),
+    many=st.sampled_from([1, 1000]),
+)
 def test_the_union_of_parts_is_the_whole(
-    tmp_path_factory: pytest.TempPathFactory, items: int, of: int, order: Any
+    tmp_path_factory: pytest.TempPathFactory, items: int, of: int, order: Any, many: int
 ) -> None:
     whole, parts = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("parts")
     run(whole, squares(items))
     indexes = list(range(of))
     order.shuffle(indexes)
-    for index in indexes:
-        run(parts, squares(items), Part(index, of))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "_MANY_INDEXES", many)
+        for index in indexes:
+            run(parts, squares(items), Part(index, of))
     assert contents(parts) == contents(whole)
+
+
+def test_what_a_submit_after_a_failure_still_needs_is_shared_out(tmp_path: Path) -> None:
+    run(tmp_path, squares(12), Part(1, 2))
+    assert [*Part(1, 2, only=[0, 2, 5]).select(6)] == [2]
+    for index in (0, 1):
+        run(tmp_path, squares(12), Part(index, 2, only=[0, 2]))
+    assert StageRun(open_store(tmp_path), "r", "unframe").is_complete()
+    with pytest.raises(UsageError, match="--only 9: the plan ends with index 3"):
+        run(tmp_path / "other", squares(12), Part(only=[9]))
 
 
 @given(st.integers(0, 50), st.integers(1, 9))

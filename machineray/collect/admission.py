@@ -5,28 +5,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from machineray.collect.catalog import FIELDS, UNKNOWN, Metadata
+from machineray.collect.formats import EXTENSIONS
 from machineray.errors import InputError
 from machineray.imaging import decode, picture_format
 
 MAX_PIXELS = 300_000_000
 MAX_BYTES = 1_000_000_000
-
-# The real format -> extensions that say so; the first is the one that we write.
-EXTENSIONS: dict[str, tuple[str, ...]] = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-    "PNG": (".png", ".apng"),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-    "AVIF": (".avif", ".avifs"),
-    "GIF": (".gif",),
-    "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpf", ".jpx", ".jpc"),
-    "BMP": (".bmp", ".dib"),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
-    "PSD": (".psd",),
-    "PCX": (".pcx",),
-    "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
-    "QOI": (".qoi",),
-}
 
 
 def admit(

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from machineray.collect.admission import EXTENSIONS, MAX_BYTES, admit, check_size
+from machineray.collect.admission import MAX_BYTES, admit, check_size
 from machineray.collect.catalog import FIELDS, UNKNOWN
+from machineray.collect.formats import EXTENSIONS
 from machineray.errors import InputError
 
 

@@ -98,7 +98,7 @@ def test_psi_changes_the_pictures(root: Path) -> None:
 def test_a_snapshot_file_is_as_good_as_the_run(root: Path, snapshot: Path, tmp_path: Path) -> None:
     copied = tmp_path / "net.safetensors"
     copied.write_bytes(snapshot.read_bytes())
-    assert pictures(root, "file", seeds="0-2", snapshot=copied) == pictures(
+    assert pictures(root, "file", seeds="0-2", snapshot=str(copied)) == pictures(
         root, "run", seeds="0-2"
     )
     plan = Job(stage="generate", run="file", root=str(root)).output.plan()
@@ -114,10 +114,10 @@ def test_what_is_no_snapshot_is_refused_in_one_line(
     for number, content in enumerate((b"", b"PK\x03\x04 a pickle", data[: len(data) // 2])):
         bad.write_bytes(content)
         with pytest.raises(InputError, match=r"bad\.safetensors") as caught:
-            pictures(root, f"bad{number}", snapshot=bad)
+            pictures(root, f"bad{number}", snapshot=str(bad))
         assert "\n" not in str(caught.value)
     with pytest.raises(NotFoundError, match="no such file"):
-        pictures(root, "missing", snapshot=tmp_path / "nope.safetensors")
+        pictures(root, "missing", snapshot=str(tmp_path / "nope.safetensors"))
 
 
 def test_mistakes_are_told_before_anything_is_planned(root: Path) -> None:

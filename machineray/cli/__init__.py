@@ -2,19 +2,18 @@
 
     mray run pipeline ./my-paintings       all stages on this machine
     mray run unframe --run klee            one stage
-    mray ls, status, get, doctor           what is there, how far it is, fetch it, what works here
+    mray submit train --run klee           one stage as a Job in a cluster (submit.py)
+    mray status, logs, wait, cancel        what goes on (track.py)
+    mray ls, get, doctor                   what is there, fetch it, what works here
 
 Nothing heavy is imported before the command that needs it runs.
 """
 
 import contextlib
 import functools
-import importlib
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,25 +21,23 @@ import typer
 from typer.core import TyperGroup
 
 from machineray import __version__
+from machineray.cli.shared import As, Format, Root, answer, chosen_root
+from machineray.cli.submit import SubmitGroup, drive_command
+from machineray.cli.track import add_commands
 from machineray.errors import Interrupted, MachineRayError, NotFoundError
 from machineray.stages import STAGES, stage_named
 
 
-class Format(StrEnum):
-    """How a command answers."""
-
-    text = "text"
-    json = "json"
-
-
-Root = Annotated[
-    str, typer.Option(envvar="MRAY_ROOT", help="A folder or s3://bucket/prefix.", show_default=True)
-]
-As = Annotated[Format, typer.Option("--output", "-o", help="For people, or for programs.")]
-
-
 class Commands(TyperGroup):
     """`mray`: Ctrl-C is one of our errors, wherever it comes."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command; `drive`, what the pipeline's pod runs, is made when it is asked for."""
+        if cmd_name != "drive":
+            return super().get_command(ctx, cmd_name)
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(cmd_name)(drive_command())
+        return typer.main.get_command(single)
 
     def invoke(self, ctx: Any) -> Any:
         """The command; Interrupted when it was stopped."""
@@ -61,9 +58,9 @@ class JobGroup(TyperGroup):
         """The command made of the job's own signature; None when there is no such job."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        from jobs import command
+        from jobs import command, function_of
 
-        function = getattr(importlib.import_module(f"jobs.{cmd_name}"), cmd_name)
+        function = function_of(cmd_name)
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(cmd_name)(_shown(command(function)))
         return typer.main.get_command(single)
@@ -92,11 +89,19 @@ app = typer.Typer(
 )
 run_app = typer.Typer(cls=JobGroup, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(run_app, name="run", help="Run the pipeline or one stage on this machine.")
+submit_app = typer.Typer(cls=SubmitGroup, no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(submit_app, name="submit", help="Run the pipeline or one stage in a cluster.")
+add_commands(app)
 
 
 @run_app.callback()
 def _run() -> None:
     """Run the pipeline or one stage on this machine, over a folder or a bucket."""
+
+
+@submit_app.callback()
+def _submit() -> None:
+    """Run the pipeline or one stage as Kubernetes Jobs, over a bucket."""
 
 
 def _version(wanted: bool) -> None:
@@ -122,19 +127,19 @@ def _options(
 @app.command("ls")
 def list_objects(
     what: Annotated[str, typer.Argument(metavar="[RUN[/STAGE]]")] = "",
-    root: Root = "mray-data",
+    root: Root = None,
     output: As = Format.text,
 ) -> None:
     """List the runs, the stages of a run, or the objects of a stage."""
     from machineray.runs import checked_run, run_names
     from machineray.storage import open_store
 
-    store = open_store(root)
+    store = open_store(chosen_root(root))
     if not what:
         names = run_names(store)
         if output is Format.text and not names:
             typer.echo(f"no runs in {store.url} yet; begin one: mray run pipeline FOLDER", err=True)
-        _answer(output, names, names)
+        answer(output, names, names)
         return
     run, _, stage = what.rstrip("/").partition("/")
     checked_run(run)
@@ -143,59 +148,19 @@ def list_objects(
     if not rows:
         raise NotFoundError(f"{what}: nothing there; `mray ls` lists the runs")
     lines = [f"{size:>12,}  {key}" for key, size in rows]
-    _answer(output, lines, [{"key": key, "size_bytes": size} for key, size in rows])
-
-
-@app.command()
-def status(
-    run: Annotated[str, typer.Argument()] = "",
-    root: Root = "mray-data",
-    output: As = Format.text,
-) -> None:
-    """Show how far the stages of a run (or of all runs) are, from the markers alone."""
-    from machineray.runs import run_names
-    from machineray.storage import open_store
-
-    store = open_store(root)
-    names = [run] if run else run_names(store)
-    rows = [row for name in names for row in _stage_rows(store, name)]
-    if run and all(row["state"] == "not planned" for row in rows):
-        raise NotFoundError(f"{run}: no such run in {store.url}; `mray ls` lists them")
-    lines = [f"{'run':<20} {'stage':<9} {'state':<12} {'done':>11} {'refused':>8}"]
-    lines += [
-        f"{row['run']:<20} {row['stage']:<9} {row['state']:<12} "
-        f"{row['done']:>5}/{row['indexes']:<5} {row['refused']:>8}"
-        for row in rows
-    ]
-    _answer(output, lines, rows)
-
-
-def _stage_rows(store: Any, run: str) -> Iterator[dict[str, Any]]:
-    from machineray.runs import StageRun
-
-    for stage in STAGES:
-        progress = StageRun(store, run, stage.name).progress()
-        yield {
-            "run": run,
-            "stage": stage.name,
-            "state": progress.state,
-            "done": len(progress.done),
-            "indexes": progress.indexes,
-            "refused": len(progress.refused),
-            "reasons": [f"{reason}" for _, reason in progress.refused],
-        }
+    answer(output, lines, [{"key": key, "size_bytes": size} for key, size in rows])
 
 
 @app.command()
 def get(
     what: Annotated[str, typer.Argument(metavar="RUN[/STAGE]")],
     folder: Annotated[Path, typer.Argument(metavar="DIR")],
-    root: Root = "mray-data",
+    root: Root = None,
 ) -> None:
     """Copy what a run or one of its stages made to a folder; files that are there already stay."""
     from machineray.log import show
 
-    show(_copied(what, folder, root))
+    show(_copied(what, folder, chosen_root(root)))
     typer.echo(str(folder))
 
 
@@ -221,29 +186,23 @@ def _copied(what: str, folder: Path, root: str) -> Iterator[Any]:
 
 
 @app.command()
-def doctor(root: Root = "mray-data", output: As = Format.text) -> None:
+def doctor(root: Root = None, output: As = Format.text) -> None:
     """Check what works on this machine, with the way out for what does not."""
     from machineray.doctor import checks
 
-    rows = list(checks(root))
+    rows = list(checks(chosen_root(root)))
     lines = [f"{'ok  ' if row.is_fine else 'FIX '} {row.name:<14} {row.text}" for row in rows]
-    _answer(output, lines, [{"name": r.name, "ok": r.is_fine, "text": r.text} for r in rows])
+    answer(output, lines, [{"name": r.name, "ok": r.is_fine, "text": r.text} for r in rows])
     if not all(row.is_fine for row in rows):
         raise typer.Exit(1)
 
 
-def _answer(output: Format, lines: list[str], value: Any) -> None:
-    if output is Format.json:
-        typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
-    else:
-        for line in lines:
-            typer.echo(line)
-
-
 def main() -> None:
     """Run the command line; errors are one line each, and an exit code of DESIGN."""
+    # --dry-run may stand alone, which typer's options cannot.
+    given = ["--dry-run=client" if word == "--dry-run" else word for word in sys.argv[1:]]
     try:
-        app()
+        app(given)
     except MachineRayError as error:
         _fail(str(error), error.exit_code, error)
     except MemoryError as error:

@@ -1,0 +1,63 @@
+"""What the commands share: how they answer, which root they mean, and their profile."""
+
+import json
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from machineray.config import Profile
+    from machineray.kube.cluster import Cluster
+
+
+class Format(StrEnum):
+    """How a command answers."""
+
+    text = "text"
+    json = "json"
+
+
+DEFAULT_ROOT = "mray-data"
+Root = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MRAY_ROOT",
+        help="A folder or s3://bucket/prefix; default: the profile's, or mray-data.",
+    ),
+]
+As = Annotated[Format, typer.Option("--output", "-o", help="For people, or for programs.")]
+ProfileName = Annotated[
+    str | None,
+    typer.Option("--profile", envvar="MRAY_PROFILE", help="Of mray.toml; see mray config."),
+]
+
+
+def answer(output: Format, lines: list[str], value: Any) -> None:
+    """Print lines for a person, or JSON for a program."""
+    if output is Format.json:
+        typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+    else:
+        for line in lines:
+            typer.echo(line)
+
+
+def say(text: str) -> None:
+    """A remark beside the answer: to standard error."""
+    typer.echo(f"mray: {text}", err=True)
+
+
+def chosen_root(root: str | None, profile: "Profile | None" = None) -> str:
+    """The root that counts: the command line's, the profile's, or ./mray-data."""
+    if root is None and profile is None:
+        from machineray.config import load_profile
+
+        profile = load_profile()
+    return root or (profile.root if profile else None) or DEFAULT_ROOT
+
+
+def open_profile_cluster(profile: "Profile") -> "Cluster":
+    """The cluster of the profile's context; no server is asked yet."""
+    from machineray.kube.cluster import open_cluster
+
+    return open_cluster(profile.context, profile.namespace, note=say)

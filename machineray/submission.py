@@ -1,0 +1,377 @@
+"""From a stage's options to a Job in the cluster: plan, hold it against the bucket, create.
+
+Nothing keeps a second copy of the state. What is done stands in the bucket, what runs stands in the
+cluster, and the Job's name is made of the plan: whoever submits the same thing meets it there.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from jobs import FILE, JobFunction, arguments, job_of, parameters, planned
+from machineray import __version__
+from machineray.config import SETTINGS_VARIABLE, Profile
+from machineray.errors import AlreadyExistsError, MachineRayError, UsageError
+from machineray.kube.manifests import (
+    LABEL,
+    JobSpec,
+    Json,
+    Placement,
+    Resources,
+    job_manifest,
+    job_name,
+    selector,
+    service_manifest,
+    torchrun,
+)
+from machineray.kube.words import job_state
+from machineray.runs import (
+    Plan,
+    StageRun,
+    described_run,
+    settle_images,
+    settle_run,
+    sha256_of,
+)
+from machineray.seeds import numbers_text
+from machineray.stages import Stage
+from machineray.storage import Store
+
+if TYPE_CHECKING:
+    from machineray.kube.cluster import Cluster
+
+PIPELINE = "pipeline"
+GONE_SECONDS = 120.0  # to wait for a finished Job of before to go
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line says about pods; None: the profile's or the stage's own."""
+
+    shards: int | None = None
+    items_per_shard: int | None = None
+    parallelism: int | None = None
+    gpus: int | None = None
+    gpu_type: str | None = None
+    nodes: int = 1
+    spot: bool | None = None
+    queue: str | None = None
+    cpu: str | None = None
+    memory: str | None = None
+    disk: str | None = None
+    timeout_seconds: int | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A stage that is planned, and the Job for what is missing of it (None: nothing is)."""
+
+    output: StageRun
+    plan: Plan
+    spec: JobSpec | None
+    missing: int
+
+    @property
+    def manifest(self) -> Json | None:
+        """The Job, as it would be created."""
+        return job_manifest(self.spec) if self.spec else None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a submit did: `what` is created, already running or already done."""
+
+    what: str
+    job: str
+    text: str
+
+
+def prepared(
+    function: JobFunction,
+    options: Mapping[str, Any],
+    stage: Stage,
+    profile: Profile,
+    namespace: str,
+    wanted: Wanted,
+) -> Prepared:
+    """Plan a stage and make its Job's specification; nothing is written.
+
+    Raises UsageError for what the stage cannot do, also when it was begun with other arguments;
+    NotFoundError when what it reads is not there yet.
+    """
+    job = job_of(function, options)
+    check_reachable(job.root, job.input, function, options)
+    check_processes(stage, wanted)
+    plan = planned(function, options, job)
+    output = job.output
+    if (existing := output.plan()) is not None:
+        output.check_same(existing, plan)
+    if output.is_complete():
+        return Prepared(output, plan, None, 0)
+    done = set(output.done_indexes())
+    missing = [index for index in range(len(plan.indexes)) if index not in done]
+    spec = _spec(function, options, stage, profile, namespace, wanted, plan, missing)
+    return Prepared(output, plan, spec, len(missing))
+
+
+def _spec(
+    function: JobFunction,
+    options: Mapping[str, Any],
+    stage: Stage,
+    profile: Profile,
+    namespace: str,
+    wanted: Wanted,
+    plan: Plan,
+    missing: Sequence[int],
+) -> JobSpec:
+    job = job_of(function, options)
+    resources = _resources(stage, profile, wanted)
+    only = numbers_text(missing) if len(missing) < len(plan.indexes) else ""
+    given = {**options, "only": only, "workers": max(1, round(_cores(resources.cpu)))}
+    count = wanted.nodes if wanted.nodes > 1 else completions(stage, wanted, plan, missing)
+    identity = [job.root, stage.name, sha256_of(plan.to_json())]
+    name = job_name(job.run, stage.name, identity)
+    image = profile.container_image(stage.name)
+    many = wanted.nodes > 1 or resources.gpus > 1
+    command = torchrun(name, wanted.nodes, resources.gpus, f"jobs.{stage.name}") if many else ()
+    return JobSpec(
+        name=name,
+        namespace=namespace,
+        run=job.run,
+        stage=stage.name,
+        container_image=image,
+        command=command,
+        args=arguments(function, given),
+        env={"MRAY_CONTAINER_IMAGE": image},
+        completions=count,
+        parallelism=min(count, wanted.parallelism or count),
+        nodes=wanted.nodes,
+        resources=resources,
+        placement=_placement(profile, wanted),
+        service_account=profile.service_account,
+        bucket_secret=profile.bucket_secret or None,
+        retries=stage.pod.retries,
+        grace_seconds=stage.pod.grace_seconds,
+        timeout_seconds=wanted.timeout_seconds,
+        annotations={
+            f"{LABEL}/root": job.root,
+            f"{LABEL}/items": str(sum(len(plan.indexes[index]) for index in missing)),
+            f"{LABEL}/version": __version__,
+        },
+    )
+
+
+def completions(stage: Stage, wanted: Wanted, plan: Plan, missing: Sequence[int]) -> int:
+    """How many pods share what is missing: at least one, at most one an index of the plan."""
+    if wanted.shards and wanted.items_per_shard:
+        raise UsageError("--shards and --items-per-shard: give one of them")
+    items = sum(len(plan.indexes[index]) for index in missing)
+    shards = wanted.shards or math.ceil(items / (wanted.items_per_shard or stage.pod.items))
+    return max(1, min(shards, len(missing)))
+
+
+def check_reachable(
+    root: str, input: str | None, function: JobFunction, options: Mapping[str, Any]
+) -> None:
+    """UsageError for what lies on this machine alone, where no pod can read it."""
+    if not root.startswith("s3://"):
+        raise UsageError(
+            f"--root {root}: pods cannot see this machine's folders; give --root "
+            "s3://bucket/prefix (or MRAY_ROOT, or root in a profile)"
+        )
+    if input and not input.startswith("s3://") and not _is_inside(input):
+        raise UsageError(
+            f"--input {input}: pods cannot see this machine's folders; bring the pictures into the "
+            f"bucket: mray run collect --run {options['run']} --input {input} --root {root}"
+        )
+    for parameter in parameters(function):
+        value = options[parameter.name]
+        is_file = parameter.annotation.__metadata__[0].metavar == FILE
+        if is_file and value and not value.startswith("s3://"):
+            raise UsageError(
+                f"--{parameter.name} {value}: pods cannot see this machine's files; copy it into "
+                "the bucket and give s3://bucket/key"
+            )
+
+
+def _is_inside(input: str) -> bool:
+    """Whether an input is the examples, or RUN/STAGE: what every pod finds."""
+    from jobs.collect import EXAMPLES
+    from machineray.stages import STAGES
+
+    run, _, stage = input.partition("/")
+    return input == EXAMPLES or (bool(run) and stage in {row.name for row in STAGES})
+
+
+def check_processes(stage: Stage, wanted: Wanted) -> None:
+    """UsageError for more processes than the stage can use."""
+    processes = max(wanted.gpus or 1, 1) * wanted.nodes
+    if processes > stage.max_processes:
+        raise UsageError(
+            f"--gpus {wanted.gpus or 1} --nodes {wanted.nodes}: {stage.name} works in "
+            f"{stage.max_processes} process{'es' * (stage.max_processes > 1)} a shard so far"
+        )
+
+
+def _resources(stage: Stage, profile: Profile, wanted: Wanted) -> Resources:
+    pod = stage.pod
+    usual = pod.gpus if profile.gpus is None else min(pod.gpus, profile.gpus)
+    return Resources(
+        cpu=wanted.cpu or pod.cpu,
+        memory=wanted.memory or pod.memory,
+        disk=wanted.disk or pod.disk,
+        gpus=usual if wanted.gpus is None else wanted.gpus,
+    )
+
+
+def _placement(profile: Profile, wanted: Wanted) -> Placement:
+    return Placement(
+        gpu_type=wanted.gpu_type,
+        spot=profile.spot if wanted.spot is None else wanted.spot,
+        queue=wanted.queue or profile.queue,
+        priority_class=profile.priority_class,
+        node_selector=profile.node_selector,
+        tolerations=[dict(toleration) for toleration in profile.tolerations],
+        pod_patch=profile.pod_patch,
+    )
+
+
+def _cores(cpu: str) -> float:
+    """Cores of a quantity such as 500m or 2; UsageError when it is none."""
+    try:
+        return float(cpu[:-1]) / 1000 if cpu.endswith("m") else float(cpu)
+    except ValueError as error:
+        raise UsageError(f"--cpu {cpu}: write 2, 0.5 or 500m") from error
+
+
+# -- into the cluster
+
+
+def submit(cluster: "Cluster", ready: Prepared) -> Submission:
+    """Create the Job of what is missing, unless it runs or nothing is; the plan is written before.
+
+    The server checks the Job first with all its rules: a refusal leaves nothing behind.
+    """
+    spec = ready.spec
+    if spec is None:
+        return Submission("already done", "", f"{ready.output.name}: already done")
+    busy = _cleared(cluster, spec)
+    if busy:
+        return busy
+    manifest = job_manifest(spec)
+    cluster.create(manifest, dry_run=True)
+    settle_images(ready.output.store, spec.run, {spec.stage: spec.container_image})
+    ready.output.settle_plan(ready.plan)
+    created = _created(cluster, spec, manifest)
+    if created is None:
+        return _running(spec)
+    of_all = f" (of {len(ready.plan.indexes)})" if ready.missing < len(ready.plan.indexes) else ""
+    return Submission(
+        "created",
+        spec.name,
+        f"{ready.output.name}: {ready.missing}{of_all} indexes in {spec.completions} "
+        f"pod{'s' * (spec.completions > 1)}, Job {spec.name}",
+    )
+
+
+def _running(spec: JobSpec) -> Submission:
+    return Submission(
+        "already running", spec.name, f"{spec.run}/{spec.stage}: already running, Job {spec.name}"
+    )
+
+
+def _cleared(cluster: "Cluster", spec: JobSpec) -> Submission | None:
+    """Take finished Jobs of the same stage away; a Submission when one is at work."""
+    for job in cluster.list("Job", selector=selector(spec.run, spec.stage)):
+        root = job["metadata"].get("annotations", {}).get(f"{LABEL}/root")
+        if root != spec.annotations[f"{LABEL}/root"]:
+            continue  # a run of the same name in another bucket
+        if job_state(job).state in ("pending", "queued", "running"):
+            return _running(replace(spec, name=job["metadata"]["name"]))
+        cluster.delete("Job", job["metadata"]["name"], wait_seconds=GONE_SECONDS)
+    return None
+
+
+def _created(cluster: "Cluster", spec: JobSpec, manifest: Json) -> Json | None:
+    """The new Job with its Service, both or none; None when somebody was first."""
+    try:
+        job = cluster.create(manifest)
+    except AlreadyExistsError:
+        return None
+    if spec.service:
+        try:
+            cluster.create(service_manifest(spec, job))
+        except MachineRayError:
+            cluster.delete("Job", spec.name)
+            raise
+    return job
+
+
+# -- the pipeline's own Job
+
+
+def pipeline_spec(
+    arguments: Sequence[str],
+    run: str,
+    root: str,
+    profile: Profile,
+    namespace: str,
+) -> JobSpec:
+    """A small Job that runs `mray drive`: it submits stage after stage, and keeps no state."""
+    settings = replace(profile, context=None, namespace=namespace, root=root)
+    identity = [root, PIPELINE]  # one a run: two would be in each other's way
+    return JobSpec(
+        name=job_name(run, PIPELINE, identity),
+        namespace=namespace,
+        run=run,
+        stage=PIPELINE,
+        container_image=profile.container_image(PIPELINE),
+        args=["drive", *arguments],
+        env={SETTINGS_VARIABLE: settings.to_json()},
+        resources=Resources("100m", "512Mi", "1Gi"),
+        placement=replace(_placement(profile, Wanted()), pod_patch=profile.pod_patch, queue=None),
+        service_account=profile.pipeline_service_account,
+        has_token=True,
+        bucket_secret=profile.bucket_secret or None,
+        retries=100,  # killed is not failed; what fails exits with one of these
+        mistake_codes=(1, 2, 3, 64, 65, 78),
+        annotations={
+            f"{LABEL}/root": root,
+            f"{LABEL}/version": __version__,
+            f"{LABEL}/arguments": " ".join(arguments),
+        },
+    )
+
+
+def submit_pipeline(
+    cluster: "Cluster", store: Store, spec: JobSpec, value: Mapping[str, Any]
+) -> Submission:
+    """Create the pipeline's Job, unless it runs; `value` is what run.json shall say.
+
+    UsageError when the run was begun, or is being made, with other arguments.
+    """
+    check_description(described_run(store, spec.run), value)
+    busy = _cleared(cluster, spec)
+    if busy:
+        return busy
+    manifest = job_manifest(spec)
+    cluster.create(manifest, dry_run=True)
+    settle_run(store, spec.run, value)
+    if _created(cluster, spec, manifest) is None:
+        return _running(spec)
+    return Submission("created", spec.name, f"{spec.run}/{PIPELINE}: Job {spec.name}")
+
+
+def check_description(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """UsageError when a run is something else already."""
+    different = [
+        f"{name} was {known[name]!r}, now {wanted[name]!r}"
+        for name in ("paintings", "trained", "preset")
+        if name in known and known[name] != wanted[name]
+    ]
+    if different:
+        raise UsageError(
+            f"{wanted['run']} was begun otherwise: {'; '.join(different)}; "
+            "give the same again, or begin a new run with --run NAME"
+        )

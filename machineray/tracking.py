@@ -1,0 +1,323 @@
+"""How far things are: markers against plan, and the Job's word only for what the bucket cannot say.
+
+"Job Complete" is no proof of output. A stage is complete when its markers say so; a Job that ended
+without them has failed, whatever it says itself.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from machineray.errors import NotFoundError, StageError, WaitTimeoutError
+from machineray.kube.manifests import LABEL, Json, selector
+from machineray.kube.words import JobState, asks_pods, job_state, why
+from machineray.log import Event, Note, Progress
+from machineray.runs import Plan, StageRun, run_names
+from machineray.stages import STAGES, stage_named
+from machineray.storage import Store
+from machineray.submission import PIPELINE
+
+if TYPE_CHECKING:
+    from machineray.kube.cluster import Cluster
+
+_READERS = 16
+_PODS_ASKED = 20
+_EVENTS_ASKED = 200
+_LOOK_SECONDS = 5.0  # between two looks at the markers while a Job runs
+FINISHED = ("failed", "complete")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stage of one run, as a person wants to see it."""
+
+    run: str
+    stage: str
+    state: str
+    done: float = 0
+    total: float = 0
+    unit: str = ""
+    refused: int = 0
+    failed: int = 0  # pods' shares that failed for good
+    running: int = 0  # pods
+    age_seconds: float | None = None
+    speed: float | None = None  # units a second
+    eta_seconds: float | None = None
+    why: str = ""
+    job: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+# -- from the bucket alone
+
+
+def bucket_row(output: StageRun) -> Row:
+    """A stage's row from plan and markers."""
+    plan = output.plan()
+    if plan is None:
+        return Row(output.run, output.stage, "not planned")
+    unit = stage_named(output.stage).unit
+    progress = output.progress()
+    done, total = done_items(output, plan, progress.done, progress.is_complete)
+    return Row(
+        output.run,
+        output.stage,
+        progress.state,
+        done,
+        total,
+        unit,
+        refused=len(progress.refused),
+        reasons=tuple(reason for _, reason in progress.refused),
+    )
+
+
+def done_items(
+    output: StageRun, plan: Plan, indexes: Sequence[int], is_complete: bool
+) -> tuple[float, float]:
+    """(done, total) in the stage's unit; a training counts by its newest checkpoint."""
+    if output.stage != "train":
+        return sum(len(plan.indexes[index]) for index in indexes), plan.items
+    total = float(plan.arguments["kimg"])
+    if is_complete:
+        return total, total
+    keys = (PurePosixPath(stored.key) for stored in output.store.list(output.key("checkpoints/")))
+    nimg = [int(key.stem) for key in keys if key.suffix == ".json"]
+    return max(nimg, default=0) / 1000, total
+
+
+def overview(store: Store) -> list[Row]:
+    """One row a run: the stage that it has come to. A few small questions each, side by side."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(lambda run: _furthest(store, run), run_names(store)))
+
+
+def _furthest(store: Store, run: str) -> Row:
+    last = StageRun(store, run, STAGES[-1].name)
+    if last.is_complete():  # most runs of a museum are done: one question
+        return Row(run, last.stage, "complete")
+    there = set(store.folders(f"runs/{run}/"))
+    begun = [stage.name for stage in STAGES if stage.name in there]
+    if not begun:
+        return Row(run, "", "not planned")
+    return bucket_row(StageRun(store, run, begun[-1]))
+
+
+# -- with the cluster
+
+
+def run_jobs(cluster: "Cluster", root: str, run: str | None = None) -> dict[tuple[str, str], Json]:
+    """(run, stage) -> Job of this root, by one list."""
+    return _by_stage(cluster.list("Job", selector=selector(run)), root)
+
+
+def _by_stage(jobs: Sequence[Json], root: str) -> dict[tuple[str, str], Json]:
+    found = {}
+    for job in jobs:
+        metadata = job["metadata"]
+        if metadata.get("annotations", {}).get(f"{LABEL}/root") == root:
+            labels = metadata["labels"]
+            found[labels[f"{LABEL}/run"], labels[f"{LABEL}/stage"]] = job
+    return found
+
+
+def stage_row(cluster: "Cluster", output: StageRun, job: Json) -> Row:
+    """A stage's row from plan, markers and its Job."""
+    return joined(bucket_row(output), job, explained(cluster, job))
+
+
+def joined(row: Row, job: Json, reason: str, now: datetime | None = None) -> Row:
+    """What the bucket says and what the Job says, in one row. Pure."""
+    state = job_state(job)
+    now = now or datetime.now(UTC)
+    age = (now - state.started).total_seconds() if state.started else None
+    values: dict[str, Any] = vars(row) | {
+        "job": job["metadata"]["name"],
+        "failed": len(state.failed),
+        "running": state.active,
+        "age_seconds": age,
+        "why": reason,
+        "state": _joined_state(row.state, state),
+    }
+    values["why"] = reason or _missing(row, state)
+    if state.state == "running" and age and row.stage != PIPELINE:
+        values |= _speed(row, job, age)
+    return Row(**values)
+
+
+def _joined_state(marked: str, job: JobState) -> str:
+    if marked == "complete" or (marked == "" and job.state == "complete"):
+        return "complete"
+    if job.state == "complete":
+        return "failed"  # its pods ended well, and markers are missing
+    return job.state
+
+
+def _missing(row: Row, job: JobState) -> str:
+    if job.state != "complete" or row.state in ("complete", ""):
+        return ""
+    left = row.total - row.done
+    what = f"{left:g} of {row.total:g} {row.unit} are missing" if left else "they are not merged"
+    return f"the Job is complete, but {what}: submit it again"
+
+
+def _speed(row: Row, job: Json, age: float) -> dict[str, float]:
+    """Units a second since the Job began, and how long the rest takes at that speed."""
+    items = float(job["metadata"].get("annotations", {}).get(f"{LABEL}/items", row.total))
+    made = row.done if row.stage == "train" else items - (row.total - row.done)
+    if made <= 0:
+        return {}
+    speed = made / age
+    return {"speed": speed, "eta_seconds": (row.total - row.done) / speed}
+
+
+def explained(cluster: "Cluster", job: Json) -> str:
+    """Why a Job does not go on, in words. Pods are asked only where the Job itself is not well."""
+    if not asks_pods(job):
+        return why(job)
+    name = job["metadata"]["name"]
+    pods = cluster.list("Pod", selector=f"batch.kubernetes.io/job-name={name}", limit=_PODS_ASKED)
+    events = cluster.list("Event", fields=f"involvedObject.name={name}", limit=_EVENTS_ASKED)
+    for pod in pods[:3]:
+        fields = f"involvedObject.name={pod['metadata']['name']}"
+        events += cluster.list("Event", fields=fields, limit=_EVENTS_ASKED)
+    return why(job, pods, events, queue=_queue_place(cluster, job))
+
+
+def _queue_place(cluster: "Cluster", job: Json) -> Json | None:
+    """Kueue's word for the Job's place, where the Job is suspended and Kueue is there."""
+    queue = job["metadata"].get("labels", {}).get("kueue.x-k8s.io/queue-name")
+    if not queue or not job["spec"].get("suspend"):
+        return None
+    path = (
+        f"/apis/visibility.kueue.x-k8s.io/v1beta1/namespaces/{cluster.namespace}"
+        f"/localqueues/{queue}/pendingworkloads"
+    )
+    found = cluster.raw(path) or {}
+    for item in found.get("items", []):
+        owners = item.get("metadata", {}).get("ownerReferences", [])
+        if any(owner.get("uid") == job["metadata"].get("uid") for owner in owners):
+            place: Json = item
+            return place
+    return None
+
+
+# -- waiting
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is waited for: a stage of a run, or a run's pipeline."""
+
+    run: str
+    stage: str
+
+
+def waited(
+    cluster: "Cluster",
+    store: Store,
+    root: str,
+    targets: Sequence[Target],
+    timeout_seconds: float | None = None,
+) -> Iterator[Event]:
+    """Tell how the targets go on until all are complete; one watch, whatever their number.
+
+    StageError as soon as one ended without its output, WaitTimeoutError after timeout_seconds.
+    """
+    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    left = list(targets)
+    told: dict[Target, tuple[Any, ...]] = {}
+    for jobs in cluster.watch("Job", selector=selector(), idle_seconds=_LOOK_SECONDS):
+        by_stage = _by_stage(list(jobs.values()), root)
+        for target in list(left):
+            job = by_stage.get((target.run, target.stage))
+            is_done, event = _looked_at(cluster, store, target, job, told)
+            if event:
+                yield event
+            if is_done:
+                left.remove(target)
+        if not left:
+            return
+        if deadline is not None and time.monotonic() > deadline:
+            names = ", ".join(f"{target.run}/{target.stage}" for target in left)
+            raise WaitTimeoutError(f"{names}: not done after {timeout_seconds:g} s; it goes on")
+
+
+def _looked_at(
+    cluster: "Cluster",
+    store: Store,
+    target: Target,
+    job: Json | None,
+    told: dict[Target, tuple[Any, ...]],
+) -> tuple[bool, Event | None]:
+    """(whether the target is complete, what there is to tell); StageError when it failed."""
+    output = StageRun(store, target.run, target.stage)
+    name = f"{target.run}/{target.stage}"
+    is_pipeline = target.stage == PIPELINE
+    state = job_state(job) if job else None
+    seen = (state.state, state.done, state.active) if state else ("none",)
+    if told.get(target) == seen and state and state.state not in FINISHED:
+        return False, None
+    told[target] = seen
+    finished = state is None or state.state in FINISHED
+    if finished and _is_complete(output, is_pipeline, state):
+        return True, Note(f"{name}: complete")
+    if state is None:
+        raise StageError(f"{name}: neither complete nor in the cluster; mray submit {target.stage}")
+    if finished and job:
+        reason = explained(cluster, job) or _missing(bucket_row(output), state) or state.state
+        raise StageError(f"{name}: {reason}")
+    return False, _told(cluster, name, target, job, state)
+
+
+def _is_complete(output: StageRun, is_pipeline: bool, state: JobState | None) -> bool:
+    if is_pipeline:
+        return state is not None and state.state == "complete"
+    return output.is_complete()
+
+
+def _told(
+    cluster: "Cluster", name: str, target: Target, job: Json | None, state: JobState
+) -> Event:
+    reason = explained(cluster, job) if job else ""
+    text = f"{state.active} pods" + (f", {reason}" if reason else "")
+    return Progress(name, state.done, state.completions, "shards", text)
+
+
+# -- cancelling
+
+
+def cancelled(
+    cluster: "Cluster", store: Store, root: str, run: str, stage: str | None
+) -> list[str]:
+    """End the Jobs of a run (or of one stage): sentences on what went and what stays.
+
+    NotFoundError when nothing of it is in the cluster.
+    """
+    jobs = run_jobs(cluster, root, run)
+    chosen = {name: job for (_, name), job in jobs.items() if stage in (None, name)}
+    if not chosen:
+        what = f"{run}/{stage}" if stage else run
+        raise NotFoundError(f"{what}: no Job of it is in the cluster; mray status {run}")
+    sentences = []
+    # The pipeline first: it would submit the next stage.
+    for name in sorted(chosen, key=lambda name: name != PIPELINE):
+        cluster.delete("Job", chosen[name]["metadata"]["name"])
+        sentences.append(f"{run}/{name}: cancelled{_what_stays(store, run, name)}")
+    return sentences
+
+
+def _what_stays(store: Store, run: str, stage: str) -> str:
+    if stage == PIPELINE:
+        return "; the stages that run go on unless they are cancelled, too"
+    row = bucket_row(StageRun(store, run, stage))
+    return f"; {row.done:g} of {row.total:g} {row.unit} are done and stay; submit again to go on"
+
+
+def rows_json(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
+    """Rows for programs."""
+    return [json.loads(json.dumps(vars(row))) for row in rows]
