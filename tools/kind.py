@@ -17,7 +17,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -31,6 +30,7 @@ REGISTRY_IMAGE = "docker.io/library/registry:2"
 CONTEXT = os.environ.get("CONTEXT") or f"kind-{CLUSTER}"
 REGISTRY = os.environ.get("REGISTRY") or "localhost:5001"
 S3_ENDPOINT = os.environ.get("S3_ENDPOINT") or "http://localhost:30900"
+TAG = os.environ.get("TAG")
 DOCKER = os.environ.get("DOCKER") or "docker"
 os.environ.setdefault("KIND_EXPERIMENTAL_PROVIDER", DOCKER)  # kind's own word for "not Docker"
 
@@ -76,16 +76,12 @@ def demo() -> None:
     """The whole pipeline in the cluster, and its gallery here."""
     keys = dict(line.split("=", 1) for line in KEYS.read_text().split())
     os.environ.update({**keys, "AWS_ENDPOINT_URL_S3": S3_ENDPOINT})
-    profile = tomllib.loads((OVERLAY / "mray.toml").read_text())["profiles"]["kind"]
-    profile |= {"context": CONTEXT, "registry": REGISTRY}
-    profile |= {"tag": os.environ["TAG"]} if os.environ.get("TAG") else {}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    lines = [f"{key} = {json.dumps(value)}\n" for key, value in profile.items()]
-    (RESULTS / "mray.toml").write_text("[profiles.kind]\n" + "".join(lines))
-    options = shlex.split(os.environ.get("DEMO", ""))
-    submit = ("submit", "pipeline", "--run", "demo", "--profile", "kind", "--preset", "tiny")
-    mray(*submit, *options, "--wait")
-    mray("get", "demo/gallery", "gallery", "--root", profile["root"])
+    images = ["--registry", REGISTRY] + (["--tag", TAG] if TAG else [])
+    small = ["--preset", "tiny", "--cpu", "500m", "--memory", "3Gi", "--disk", "4Gi"]
+    more = shlex.split(os.environ.get("DEMO", ""))
+    where = ["--profile", "kind", "--context", CONTEXT, *images]
+    mray("submit", "pipeline", "--run", "demo", *small, *where, *more, "--wait")
+    mray("get", "demo/gallery", str(RESULTS / "gallery"), "--root", "s3://machineray")
     print(f"The gallery: {RESULTS / 'gallery' / 'index.html'}")
 
 
@@ -102,8 +98,8 @@ def kubectl(*words: str) -> None:
 
 
 def mray(*words: str) -> None:
-    """The project's own command, where the profile's file is."""
-    run(str(Path(sys.executable).with_name("mray")), *words, cwd=RESULTS)
+    """The project's own command, in the folder of its profile."""
+    run(str(Path(sys.executable).with_name("mray")), *words, cwd=OVERLAY)
 
 
 def output(*words: str) -> str:
