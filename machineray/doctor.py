@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -25,11 +26,19 @@ class Check:
     text: str
 
 
-def checks(root: str) -> Iterator[Check]:
-    """Every check, in the order a person would make them."""
-    for check in (_python, _packages, _torch, _gpu, _memory):
-        yield check()
-    yield _guarded("root", lambda: _root(root))
+def checks(root: str, only: str = "") -> Iterator[Check]:
+    """Every check, in the order a person would make them; or `only` the one of that name."""
+    named: dict[str, Callable[[], Check]] = {
+        "python": _python,
+        "packages": _packages,
+        "torch": _torch,
+        "gpu": _gpu,
+        "memory": _memory,
+        "root": lambda: _guarded("root", lambda: _root(root)),
+    }
+    for name, check in named.items():
+        if only in ("", name):
+            yield check()
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:
@@ -97,7 +106,7 @@ def _memory() -> Check:
 def _root(root: str) -> Check:
     """Write an object, read it, remove it: what every stage will do."""
     store = open_store(root)
-    key = f"doctor-{os.getpid()}"
+    key = f"doctor-{secrets.token_hex(8)}"  # pods all have the same process number
     store.write(key, b"mray")
     try:
         same = store.read(key) == b"mray"

@@ -113,7 +113,7 @@ def test_version() -> None:
 
 def test_help_names_every_command_with_a_sentence() -> None:
     text = mray("--help").stdout
-    for name in ("run", "ls", "status", "get", "doctor"):
+    for name in ("run", "submit", "ls", "status", "logs", "wait", "cancel", "get", "doctor"):
         assert re.search(rf"^  {name} +[A-Z].*\.", text, re.MULTILINE), name
     listed = mray("run", "--help").stdout
     for name in JOBS:
@@ -128,6 +128,8 @@ def test_help_of_a_stage_names_every_option_with_its_default(job: str) -> None:
     assert inspect.getdoc(function).splitlines()[0] in re.sub(r"\s+", " ", text)
     entries = re.split(r"\n  (?=-|\[?[A-Z])", text.partition("Options:")[2])
     for name, parameter in inspect.signature(command(function)).parameters.items():
+        if parameter.annotation.__metadata__[0].hidden:
+            continue
         if name == "paintings":  # the argument
             assert "[PAINTINGS]" in text
             continue
@@ -170,12 +172,13 @@ def test_ls_of_an_empty_root_says_how_to_begin(tmp_path: Path) -> None:
 def test_status(root: Path) -> None:
     rows = json.loads(mray("status", "klee", "-o", "json", "--root", root).stdout)
     assert [row["stage"] for row in rows] == [stage.name for stage in STAGES]
-    states = {row["stage"]: (row["state"], row["done"], row["indexes"]) for row in rows}
-    assert states["collect"] == states["augment"] == ("complete", 1, 1)
+    states = {row["stage"]: (row["state"], row["done"], row["total"]) for row in rows}
+    assert states["collect"] == states["augment"] == ("complete", 3, 3)
     assert states["train"] == ("not planned", 0, 0)
-    for arguments in (("status",), ("status", "klee")):
+    for arguments in (("status",), ("status", "klee"), ("status", "klee/augment")):
         text = mray(*arguments, "--root", root).stdout
-        assert re.search(r"^klee +augment +complete +1/1 +0$", text, re.MULTILINE)
+        assert re.search(r"^klee +augment +complete +3/3$", text, re.MULTILINE)
+        assert ("collect" in text) == (arguments == ("status", "klee"))
 
 
 def test_get_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:

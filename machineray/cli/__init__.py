@@ -15,17 +15,28 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from machineray import __version__
-from machineray.cli.shared import As, Format, Root, answer, chosen_root
+from machineray.cli.shared import (
+    As,
+    Format,
+    ProfileName,
+    Root,
+    answer,
+    chosen_root,
+    open_profile_cluster,
+)
 from machineray.cli.submit import SubmitGroup, drive_command
 from machineray.cli.track import add_commands
 from machineray.errors import Interrupted, MachineRayError, NotFoundError
 from machineray.stages import STAGES, stage_named
+
+if TYPE_CHECKING:
+    from machineray.doctor import Check
 
 
 class Commands(TyperGroup):
@@ -186,15 +197,39 @@ def _copied(what: str, folder: Path, root: str) -> Iterator[Any]:
 
 
 @app.command()
-def doctor(root: Root = None, output: As = Format.text) -> None:
+def doctor(
+    root: Root = None,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Check the cluster instead; runs one small pod.")
+    ] = False,
+    profile: ProfileName = None,
+    only: Annotated[str, typer.Option(hidden=True, help="The check of this name.")] = "",
+    output: As = Format.text,
+) -> None:
     """Check what works on this machine, with the way out for what does not."""
-    from machineray.doctor import checks
-
-    rows = list(checks(chosen_root(root)))
-    lines = [f"{'ok  ' if row.is_fine else 'FIX '} {row.name:<14} {row.text}" for row in rows]
-    answer(output, lines, [{"name": r.name, "ok": r.is_fine, "text": r.text} for r in rows])
+    rows = []
+    for row in _checks(root, cluster, profile, only):
+        rows.append(row)
+        if output is Format.text:  # at once: some take their time
+            typer.echo(f"{'ok  ' if row.is_fine else 'FIX '} {row.name:<14} {row.text}")
+    if output is Format.json:
+        answer(output, [], [{"name": r.name, "ok": r.is_fine, "text": r.text} for r in rows])
     if not all(row.is_fine for row in rows):
         raise typer.Exit(1)
+
+
+def _checks(root: str | None, cluster: bool, profile: str | None, only: str) -> "Iterator[Check]":
+    from machineray.config import load_profile
+    from machineray.doctor import checks
+
+    loaded = load_profile(profile)
+    place = chosen_root(root, loaded)
+    if not cluster:
+        yield from checks(place, only)
+        return
+    from machineray.cluster_doctor import cluster_checks
+
+    yield from cluster_checks(open_profile_cluster(loaded), loaded, place)
 
 
 def main() -> None:
