@@ -48,7 +48,7 @@ def job_lines(
     since = ""
     if since_seconds is not None:  # by the server's clock: ours may be wrong
         start = cluster.server_time() - timedelta(seconds=since_seconds)
-        since = f"{start:%Y-%m-%dT%H:%M:%SZ}"
+        since = f"{start:%Y-%m-%dT%H:%M:%S}"
     selector = f"batch.kubernetes.io/job-name={job_name}"
     if index is not None:
         selector += f",batch.kubernetes.io/job-completion-index={index}"
@@ -76,7 +76,7 @@ def _whole(log: PodLog) -> Iterator[LogLine]:
             for line in log.read():
                 yield line
                 heard = time.monotonic()
-            if log.is_settled or not log.pod.is_ended:
+            if log.is_whole or log.is_settled or not log.pod.is_ended:
                 return
         except (BadRequestError, NotFoundError):
             return

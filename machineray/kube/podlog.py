@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -18,7 +18,6 @@ from machineray.kube.connection import Json, Stream
 
 # Logs say nothing for hours, and no bookmarks come: after this, ask again.
 _SILENCE_SECONDS = 60.0
-_SECONDS_KEPT = 2
 
 
 @dataclass(frozen=True)
@@ -74,17 +73,18 @@ def going(pod: Json) -> Going:
 
 
 class PodLog:
-    """The log of one pod's main container."""
+    """The log of one pod's main container; `since` is a second in UTC, without a zone."""
 
     def __init__(self, cluster: Cluster, pod: Going, since: str = "") -> None:
         self.pod = pod
         self._cluster = cluster
-        self._since = since
-        self._seen: dict[str, Counter[str]] = {}  # second -> how often each timestamp was told
-        self._unended = b""  # a last line without its end, as the last go saw it
-        self.is_settled = False  # whether all that the last go saw was told
+        self._start = self._since = since
+        self._newest = ""
+        self._told: Counter[str] = Counter()  # how often each timestamp was told, since _since
+        self._end: tuple[bytes, Counter[str]] | None = None
         self._remarks: set[str] = set()
         self._stream: Stream | None = None
+        self.is_whole = self.is_settled = False
 
     def read(self, *, follow: bool = False) -> Iterator[LogLine]:
         """One go: the lines that were not told yet, up to the end of the answer.
@@ -92,23 +92,26 @@ class PodLog:
         With `follow` the answer goes on until the container ends, or the connection does: these two
         look alike. Raises UnavailableError when it is cut, BadRequestError or NotFoundError when
         there is no log (yet, or any more).
+
+        Afterwards is_whole says whether the answer came to the end of a line, with all that was
+        told before in it; is_settled, whether two goes in a row ended alike.
         """
         is_ended = self.pod.is_ended  # before the go: only then is the end of it the log's end
-        told = sum(self._seen.values(), Counter[str]())
+        due = self._told.copy()
         rest = b""
         with self._open(follow) as stream:
             self._stream = stream
             for piece in stream:
                 *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
-                    yield from self._fresh(line, told)
+                    yield from self._fresh(line, due)
         self._stream = None
         # The last line may lack its end because the program wrote none, or because the kubelet died
         # on the way, which looks like a clean end here. Two goes that agree are believed.
-        is_agreed = is_ended and rest == self._unended
-        if rest and is_agreed:
-            yield from self._fresh(rest, told)
-        self._unended, self.is_settled = rest, is_agreed or not rest
+        end = (rest, +due)
+        self.is_whole, self.is_settled, self._end = not rest and not end[1], end == self._end, end
+        if rest and is_ended and self.is_settled:
+            yield from self._fresh(rest, due)
 
     def interrupt(self) -> None:
         """End a go that another thread is waiting in."""
@@ -122,13 +125,12 @@ class PodLog:
         query: dict[str, str | bool] = {"container": pod.container, "timestamps": True}
         if follow:
             query["follow"] = True
-        since = f"{min(self._seen)}Z" if self._seen else self._since
-        if since:
-            query["sinceTime"] = since
+        if self._since:
+            query["sinceTime"] = f"{self._since}Z"
         return connection.stream(path, query, read_seconds=_SILENCE_SECONDS)
 
-    def _fresh(self, line: bytes, told: Counter[str]) -> Iterator[LogLine]:
-        """The line, unless it was told in an earlier go."""
+    def _fresh(self, line: bytes, due: Counter[str]) -> Iterator[LogLine]:
+        """The line, unless it is due to come again."""
         stamp, _, text = line.decode("utf-8", "replace").partition(" ")
         time = utc(stamp)
         if not time:  # the kubelet says why it cannot go on, and says it again in every go
@@ -136,23 +138,21 @@ class PodLog:
             if remark.strip() and remark not in self._remarks:
                 self._remarks.add(remark)
                 yield LogLine(self.pod.index, self.pod.name, "", remark)
-            return
-        if told[time]:
-            told[time] -= 1
-            return
-        self._remember(time)
-        yield LogLine(self.pod.index, self.pod.name, time, text)
+        elif due[time]:
+            due[time] -= 1
+        else:
+            self._remember(time)
+            yield LogLine(self.pod.index, self.pod.name, time, text)
 
     def _remember(self, time: str) -> None:
-        second = time[:19]
-        if second not in self._seen:
-            if len(self._seen) == _SECONDS_KEPT:
-                oldest = min(self._seen)
-                if second < oldest:  # a clock was set back: a later go does not ask for this
-                    return
-                del self._seen[oldest]
-            self._seen[second] = Counter()
-        self._seen[second][time] += 1
+        if time[:19] > self._newest:
+            self._newest = time[:19]
+            # A whole second more than needed: so much may two streams be out of order.
+            self._since = max(self._start, _second(self._newest, "Z", -1))
+            kept = {at: count for at, count in self._told.items() if at >= self._since}
+            self._told = Counter(kept)
+        if time >= self._since:
+            self._told[time] += 1
 
 
 def utc(stamp: str) -> str:
@@ -161,12 +161,14 @@ def utc(stamp: str) -> str:
         return ""
     if stamp.endswith("Z"):
         return stamp
-    return _second_in_utc(stamp[:19], stamp[-6:]) + stamp[19:-6] + "Z"
+    return _second(stamp[:19], stamp[-6:]) + stamp[19:-6] + "Z"
 
 
 @lru_cache(maxsize=1024)
-def _second_in_utc(second: str, offset: str) -> str:
+def _second(second: str, zone: str, offset_seconds: int = 0) -> str:
+    """A second in UTC, moved; itself when it is no time."""
     try:
-        return f"{datetime.fromisoformat(second + offset).astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
+        there = datetime.fromisoformat(second + zone) + timedelta(seconds=offset_seconds)
     except ValueError:
         return second
+    return f"{there.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"

@@ -51,7 +51,9 @@ def unreachable(error: Exception, access: Access) -> MachineRayError:
             f"{where}: its name cannot be resolved; check the network or the VPN, "
             "or choose another --context"
         )
-    if isinstance(error, exceptions.TimeoutError):
+    # urllib3 takes a refused connection for a kind of timeout.
+    is_new = isinstance(error, exceptions.NewConnectionError)
+    if isinstance(error, exceptions.TimeoutError) and not is_new:
         return UnavailableError(
             f"{where}: does not answer; check the network or the VPN, or choose another --context"
         )
