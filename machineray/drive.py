@@ -17,9 +17,9 @@ from machineray.errors import UsageError
 from machineray.kube.manifests import JobSpec
 from machineray.kube.registry import pinned
 from machineray.log import Event, Note
-from machineray.runs import checked_run, described_run
+from machineray.runs import checked_run
 from machineray.stages import stage_named
-from machineray.storage import Store, open_store
+from machineray.storage import Store
 from machineray.submission import (
     PIPELINE,
     Wanted,
@@ -65,8 +65,7 @@ def pipeline_ready(
     names = [PIPELINE, *(step.stage for step in todo)]
     images = {name: profile.container_image(name) for name in names}
     if pin:
-        known = described_run(open_store(root), run).get("container_images", {})
-        images = {name: known.get(name) or pinned(image) for name, image in images.items()}
+        images = {name: pinned(image) for name, image in images.items()}
     profile = replace(profile, images=images)
     spec = pipeline_spec(driver_arguments(options, run, wanted), run, root, profile, namespace)
     told = description(run, options["paintings"], options["preset"], options["trained"])
@@ -83,7 +82,6 @@ def driven(
 ) -> Iterator[Event]:
     """Submit each stage that is not done and wait for it; StageError when one fails."""
     run, root = run_name(options), str(options["root"])
-    profile = _pinned_profile(profile, store, run)
     for step in chosen_steps(options):
         stage, job_function = stage_named(step.stage), function_of(step.stage)
         filled = {
@@ -102,12 +100,6 @@ def driven(
         yield Note(submission.text)
         if submission.what != "already done":
             yield from waited(cluster, store, root, [Target(run, step.stage)])
-
-
-def _pinned_profile(profile: Profile, store: Store, run: str) -> Profile:
-    """The images that run.json fixed, so that a driver that begins anew takes the same."""
-    known = described_run(store, run).get("container_images", {})
-    return replace(profile, images={**profile.images, **known})
 
 
 def chosen_steps(options: Mapping[str, Any]) -> list[Step]:

@@ -329,13 +329,13 @@ def described_run(store: Store, run: str) -> Row:
 
 
 def settle_images(store: Store, run: str, images: Mapping[str, str]) -> None:
-    """Keep in run.json which image makes each stage; what is known of a stage already stays.
+    """Keep in run.json which image makes each stage now.
 
     Of two that write at once, one may be lost; every marker names its image as well.
     """
     described = described_run(store, run)
     known = described.get("container_images", {})
-    joined = {**images, **known}
+    joined = {**known, **images}
     if joined != known or not described:
         value = {"run": run, **described, "container_images": joined}
         store.write(f"runs/{run}/run.json", json_bytes(value))

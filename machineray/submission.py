@@ -358,6 +358,7 @@ def submit_pipeline(
     manifest = job_manifest(spec)
     cluster.create(manifest, dry_run=True)
     settle_run(store, spec.run, value)
+    settle_images(store, spec.run, value["container_images"])
     if _created(cluster, spec, manifest) is None:
         return _running(spec)
     return Submission("created", spec.name, f"{spec.run}/{PIPELINE}: Job {spec.name}")

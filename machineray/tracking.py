@@ -178,14 +178,18 @@ def _speed(row: Row, job: Json, age: float) -> dict[str, float]:
 def explained(cluster: "Cluster", job: Json) -> str:
     """Why a Job does not go on, in words. Pods are asked only where the Job itself is not well."""
     if not asks_pods(job):
-        return why(job)
+        return why(job, queue=_queue_place(cluster, job))
     name = job["metadata"]["name"]
-    pods = cluster.list("Pod", selector=f"batch.kubernetes.io/job-name={name}", limit=_PODS_ASKED)
-    events = cluster.list("Event", fields=f"involvedObject.name={name}", limit=_EVENTS_ASKED)
-    for pod in pods[:3]:
-        fields = f"involvedObject.name={pod['metadata']['name']}"
+    ours = f"batch.kubernetes.io/job-name={name}"
+    # Those that run are well, but for a node that does not answer: they come last.
+    ill = "status.phase!=Running,status.phase!=Succeeded"
+    pods = cluster.list("Pod", selector=ours, fields=ill, limit=_PODS_ASKED)
+    pods = pods or cluster.list("Pod", selector=ours, limit=_PODS_ASKED)
+    events = []
+    for involved in (name, *(pod["metadata"]["name"] for pod in pods[:3])):
+        fields = f"involvedObject.name={involved}"
         events += cluster.list("Event", fields=fields, limit=_EVENTS_ASKED)
-    return why(job, pods, events, queue=_queue_place(cluster, job))
+    return why(job, pods, events)
 
 
 def _queue_place(cluster: "Cluster", job: Json) -> Json | None:
