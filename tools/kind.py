@@ -7,9 +7,11 @@
 
 `make kind-up kind-demo kind-down` call these. All but create and delete work on any cluster:
 CONTEXT is its name in the kubeconfig, REGISTRY what its nodes and you call the registry, TAG the
-images', S3_ENDPOINT where you reach the bucket, DOCKER who runs containers, DEMO further options.
+images', S3_ENDPOINT where you reach the bucket, DOCKER who runs containers, RUN the run's name,
+DEMO further options.
 """
 
+import base64
 import json
 import os
 import secrets
@@ -22,7 +24,6 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 OVERLAY = PROJECT / "k8s" / "overlays" / "local"
 KEYS = OVERLAY / "bucket.env"
-RESULTS = PROJECT / "mray-data" / "kind"
 
 CLUSTER = "machineray"
 REGISTRY_CONTAINER = "mray-registry"
@@ -31,6 +32,7 @@ CONTEXT = os.environ.get("CONTEXT") or f"kind-{CLUSTER}"
 REGISTRY = os.environ.get("REGISTRY") or "localhost:5001"
 S3_ENDPOINT = os.environ.get("S3_ENDPOINT") or "http://localhost:30900"
 TAG = os.environ.get("TAG")
+RUN = os.environ.get("RUN") or "demo"
 DOCKER = os.environ.get("DOCKER") or "docker"
 os.environ.setdefault("KIND_EXPERIMENTAL_PROVIDER", DOCKER)  # kind's own word for "not Docker"
 
@@ -62,27 +64,37 @@ def create() -> None:
 def install() -> None:
     """The local overlay, with keys that are drawn here and lie in no repository."""
     if not KEYS.exists():
-        example = KEYS.with_name("bucket.env.example").read_text()
-        example = example.replace("ACCESS_KEY_ID=", f"ACCESS_KEY_ID={secrets.token_hex(8)}")
         KEYS.touch(mode=0o600)
-        KEYS.write_text(
-            example.replace("SECRET_ACCESS_KEY=", f"SECRET_ACCESS_KEY={secrets.token_hex(20)}")
-        )
+        KEYS.write_text("".join(f"{name}={value}\n" for name, value in keys().items()))
     kubectl("apply", "-k", str(OVERLAY))
     kubectl("-n", CLUSTER, "rollout", "status", "deployment/bucket", "--timeout=5m")
 
 
+def keys() -> dict[str, str]:
+    """Those that the cluster's bucket has already, else new ones."""
+    words = ("-n", CLUSTER, "get", "secret", "mray-bucket", "--ignore-not-found", "-o", "json")
+    secret = output("kubectl", "--context", CONTEXT, *words)
+    if secret:
+        data = json.loads(secret)["data"]
+        return {name: base64.b64decode(value).decode() for name, value in data.items()}
+    example = KEYS.with_name("bucket.env.example").read_text()
+    drawn = {"AWS_ACCESS_KEY_ID": 8, "AWS_SECRET_ACCESS_KEY": 20}
+    given = dict(line.split("=", 1) for line in example.split())
+    return {**given, **{name: secrets.token_hex(size) for name, size in drawn.items()}}
+
+
 def demo() -> None:
     """The whole pipeline in the cluster, and its gallery here."""
-    keys = dict(line.split("=", 1) for line in KEYS.read_text().split())
-    os.environ.update({**keys, "AWS_ENDPOINT_URL_S3": S3_ENDPOINT})
+    opening = dict(line.split("=", 1) for line in KEYS.read_text().split())
+    os.environ.update({**opening, "AWS_ENDPOINT_URL_S3": S3_ENDPOINT})
     images = ["--registry", REGISTRY] + (["--tag", TAG] if TAG else [])
     small = ["--preset", "tiny", "--cpu", "500m", "--memory", "3Gi", "--disk", "4Gi"]
     more = shlex.split(os.environ.get("DEMO", ""))
     where = ["--profile", "kind", "--context", CONTEXT, *images]
-    mray("submit", "pipeline", "--run", "demo", *small, *where, *more, "--wait")
-    mray("get", "demo/gallery", str(RESULTS / "gallery"), "--root", "s3://machineray")
-    print(f"The gallery: {RESULTS / 'gallery' / 'index.html'}")
+    mray("submit", "pipeline", "--run", RUN, *small, *where, *more, "--wait")
+    gallery = PROJECT / "mray-data" / "kind" / RUN
+    mray("get", f"{RUN}/gallery", str(gallery), "--root", "s3://machineray")
+    print(f"The gallery: {gallery / 'index.html'}")
 
 
 def delete() -> None:
