@@ -1,0 +1,164 @@
+"""The real cluster of KUBECONFIG with our images and a bucket; a namespace for each test.
+
+REGISTRY and MRAY_TEST_TAG name the images, MRAY_TEST_BUCKET the bucket, AWS_* the way to it.
+"""
+
+import functools
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from machineray.kube.cluster import Cluster, open_cluster
+from machineray.storage import open_store
+
+PROJECT = Path(__file__).resolve().parents[2]
+MRAY = str(Path(sys.executable).with_name("mray"))
+NEEDED = ("KUBECONFIG", "REGISTRY", "MRAY_TEST_BUCKET", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID")
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY": "AWS_SECRET_ACCESS_KEY",
+    "AWS_ENDPOINT_URL_S3": "AWS_ENDPOINT_URL",
+    "AWS_DEFAULT_REGION": "AWS_DEFAULT_REGION",
+}
+SMALL = ("--cpu", "50m", "--memory", "1Gi", "--disk", "1Gi")
+
+Mray = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def given() -> None:
+    """Skips, and says so, where no cluster is given."""
+    missing = [name for name in NEEDED if not os.environ.get(name)]
+    if missing:
+        pytest.skip(f"no cluster to test on: {', '.join(missing)} not set (CONTRIBUTING.md)")
+
+
+def kubectl(*words: str, stdin: str | None = None, check: bool = True) -> str:
+    """What kubectl prints."""
+    done = subprocess.run(["kubectl", *words], input=stdin, capture_output=True, text=True)
+    assert not check or done.returncode == 0, f"kubectl {' '.join(words)}: {done.stderr}"
+    return done.stdout
+
+
+@functools.cache
+def base_objects() -> tuple[dict[str, Any], ...]:
+    """k8s/base as objects."""
+    return tuple(yaml.safe_load_all(kubectl("kustomize", str(PROJECT / "k8s" / "base"))))
+
+
+def filled_namespace(name: str) -> None:
+    """k8s/base under another name, with the bucket's Secret."""
+    objects = []
+    for found in base_objects():
+        metadata = {**found["metadata"]}
+        if found["kind"] == "Namespace":
+            metadata["name"] = name
+        elif "namespace" in metadata:
+            metadata["namespace"] = name
+        subjects = [
+            {**subject, "namespace": name} if "namespace" in subject else subject
+            for subject in found.get("subjects", [])
+        ]
+        bound = {"subjects": subjects} if subjects else {}
+        objects.append({**found, "metadata": metadata, **bound})
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "mray-bucket", "namespace": name},
+        "stringData": {key: os.environ[variable] for key, variable in CREDENTIALS.items()},
+    }
+    # The namespace first, then what is in it.
+    objects.sort(key=lambda found: found["kind"] != "Namespace")
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([*objects, secret]))
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """A new namespace as k8s/base makes it, and the Secret of the bucket."""
+    name = f"mray-test-{secrets.token_hex(4)}"
+    filled_namespace(name)
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def root() -> Iterator[str]:
+    """A new prefix in the bucket."""
+    url = f"{os.environ['MRAY_TEST_BUCKET']}/test-{secrets.token_hex(6)}"
+    yield url
+    store = open_store(url)
+    for stored in list(store.list()):
+        store.delete(stored.key)
+
+
+@pytest.fixture
+def cluster(namespace: str) -> Cluster:
+    """The namespace, as the library sees it."""
+    return open_cluster(None, namespace)
+
+
+@pytest.fixture
+def mray(namespace: str, root: str, tmp_path: Path) -> Mray:
+    """`mray(*words, rc=0)` with a profile of the namespace, the root and the images."""
+    settings = {"namespace": namespace, "root": root, "registry": os.environ["REGISTRY"]}
+    tag = os.environ.get("MRAY_TEST_TAG", "dev")
+    lines = [f'{key} = "{value}"' for key, value in {**settings, "tag": tag}.items()]
+    text = "\n".join(['profile = "test"', "[profiles.test]", "gpus = 0", *lines]) + "\n"
+    (tmp_path / "mray.toml").write_text(text)
+
+    def run(*words: str, rc: int | None = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [MRAY, *words], capture_output=True, text=True, cwd=tmp_path, timeout=600
+        )
+        assert rc is None or done.returncode == rc, (
+            f"mray {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder root with a run "demo" that is complete up to train, at the preset tiny."""
+    folder = tmp_path_factory.mktemp("trained")
+    for words in (
+        ("collect", "--input", "examples"),
+        ("curate",),
+        ("unframe",),
+        ("augment", "--resolution", "32"),
+        ("train", "--preset", "tiny", "--kimg", "0.1"),
+    ):
+        command = [MRAY, "run", *words, "--run", "demo", "--root", str(folder), "--workers", "1"]
+        subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def trained(root: str, trained_folder: Path) -> str:
+    """The root, with that run in it; the run's name."""
+    store = open_store(root)
+    local = open_store(trained_folder)
+    for stored in local.list():
+        store.write(stored.key, local.read(stored.key))
+    return "demo"
+
+
+@pytest.fixture
+def harness() -> Callable[..., None]:
+    """`harness("kill", "apiserver")`: the cluster's own command, where it has one."""
+    program = PROJECT.parent / "shared" / "cluster" / "cluster"
+    if not program.is_file():
+        pytest.skip("the cluster's harness (../shared/cluster) is not beside the project")
+
+    def run(*words: str) -> None:
+        subprocess.run([str(program), *words], check=True, capture_output=True, timeout=120)
+
+    return run
