@@ -66,8 +66,6 @@ class Cluster:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        # Names whoever creates an object, so that a repeated POST knows its own.
-        self._manager = f"mray-{secrets.token_hex(6)}"
 
     @property
     def context(self) -> str:
@@ -109,16 +107,18 @@ class Cluster:
         missing, ClusterError when the server refuses.
         """
         kind = str(manifest["kind"])
-        query: dict[str, str] = {"fieldManager": self._manager}
+        # Names this very call in the object: a POST whose answer was lost is sent again, and then
+        # meets what it created.
+        manager = f"mray-{secrets.token_hex(6)}"
+        query = {"fieldManager": manager}
         if dry_run:
             query["dryRun"] = "All"
         path = self.path(kind, namespace=manifest["metadata"].get("namespace"))
         try:
             return self.connection.request("POST", path, query, manifest).json()
         except AlreadyExistsError:
-            # A POST whose answer was lost is sent again, and meets what it created.
             found = self._get(f"{path}/{quote(manifest['metadata']['name'])}")
-            if found is not None and _created_by(found, self._manager):
+            if found is not None and _created_by(found, manager):
                 return found
             raise
 

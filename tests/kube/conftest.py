@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import secrets
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -220,3 +222,35 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting between tries."""
     for module in ("connection", "watching", "following", "logs"):
         monkeypatch.setattr(f"machineray.kube.{module}.backoff_seconds", lambda _: 0.01)
+
+
+@pytest.fixture
+def real() -> Iterator[Cluster]:
+    """A new namespace in the real cluster of KUBECONFIG that lets in restricted pods only."""
+    if not os.environ.get("KUBECONFIG"):
+        pytest.skip("no cluster: KUBECONFIG does not say where one is")
+    name = f"mray-test-{secrets.token_hex(4)}"
+    cluster = open_cluster(namespace=name)
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.create({**head("v1", "Namespace", name), "metadata": {"name": name, "labels": labels}})
+    try:
+        yield cluster
+    finally:
+        cluster.delete("Namespace", name)
+
+
+def head(api: str, kind: str, name: str) -> Json:
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": name}}
+
+
+@pytest.fixture
+def control() -> Callable[..., None]:
+    """`control("kill", "apiserver")`: the harness that runs the cluster beside the project."""
+    program = PROJECT.parent / "shared" / "cluster" / "cluster"
+    if not program.exists():
+        pytest.skip("the cluster's own harness (../shared/cluster) is not beside the project")
+
+    def call(*arguments: str) -> None:
+        subprocess.run([program, *arguments], check=True, capture_output=True, timeout=120)
+
+    return call
