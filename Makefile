@@ -18,7 +18,7 @@ VARIANT ?= cuda
 STAGES ?= pipeline collect curate unframe augment train generate finish finish-isr gallery
 IMAGE = $(REGISTRY)/machineray-$$stage:$(TAG)
 
-.PHONY: help demo test lint format isr bench environment clean
+.PHONY: help demo test test-cluster lint format isr bench environment clean
 .PHONY: images push kind-up kind-create kind-fill kind-demo kind-down
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -40,6 +40,10 @@ demo: environment
 
 test: environment
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+
+# KUBECONFIG, REGISTRY, TAG, MRAY_TEST_BUCKET and AWS_* say where: see CONTRIBUTING.md.
+test-cluster: environment
+	$(BIN)/pytest -m cluster $(TESTS)
 
 lint: environment
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """The real cluster of KUBECONFIG with our images and a bucket; a namespace for each test.
 
-REGISTRY and MRAY_TEST_TAG name the images, MRAY_TEST_BUCKET the bucket, AWS_* the way to it.
+REGISTRY and TAG name the images, MRAY_TEST_BUCKET the bucket, AWS_* the way to it.
 """
 
 import functools
@@ -108,7 +108,7 @@ def cluster(namespace: str) -> Cluster:
 def mray(namespace: str, root: str, tmp_path: Path) -> Mray:
     """`mray(*words, rc=0)` with a profile of the namespace, the root and the images."""
     settings = {"namespace": namespace, "root": root, "registry": os.environ["REGISTRY"]}
-    tag = os.environ.get("MRAY_TEST_TAG", "dev")
+    tag = os.environ.get("TAG") or "dev"
     lines = [f'{key} = "{value}"' for key, value in {**settings, "tag": tag}.items()]
     text = "\n".join(['profile = "test"', "[profiles.test]", "gpus = 0", *lines]) + "\n"
     (tmp_path / "mray.toml").write_text(text)
