@@ -33,12 +33,13 @@ def generate(
     batch: Annotated[int, typer.Option(min=1, help="Samples at a time; changes no pixel.")] = 8,
 ) -> Iterator[Event]:
     """Draw one picture a seed; the same seed is the same picture, alone or among many."""
+    numbers = parsed_seeds(seeds)  # a mistake is told before anything is asked
     read, source = _snapshot(job, snapshot)
     plan = Plan(
         stage=job.stage,
         arguments={"psi": psi},
         input=source,
-        indexes=batches(parsed_seeds(seeds), job.row.items_per_index),
+        indexes=batches(numbers, job.row.items_per_index),
     )
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:

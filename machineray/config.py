@@ -89,6 +89,8 @@ def load_profile(name: str | None = None) -> Profile:
     for path in config_files():
         value = _parsed(path)
         default = value.pop("profile", default)
+        if not isinstance(default, str):
+            raise UsageError(f"{path}: profile: a name is wanted; the tables are [profiles.NAME]")
         for key, table in value.pop("profiles", {}).items():
             tables.setdefault(key, {}).update(_checked(path, key, table))
         if value:

@@ -15,7 +15,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -193,23 +192,34 @@ class StageRun:
         UsageError tells what differs: a run's stage is planned once, with one set of arguments.
         """
         data = wanted.to_json()
-        existing = self.plan()
-        if existing is None:
+        if not self._has_plan(data):
             self.store.create(self.key("plan.json"), data)
-            existing = self.plan()  # what counts is what is there: somebody may have been first
-        if existing is None:
-            raise StorageError(f"{self.name}: the plan was written and cannot be read back")
-        self.check_same(existing, wanted)
-        return existing
+            if not self._has_plan(data):  # what counts is what is there: somebody may be first
+                raise StorageError(f"{self.name}: the plan was written and cannot be read back")
+        return wanted
 
-    def check_same(self, existing: Plan, wanted: Plan) -> None:
-        """UsageError with what differs, when the two are not one plan."""
-        different = list(_differences(existing, Plan.from_json(json.loads(wanted.to_json()))))
+    def check_plan(self, wanted: Plan) -> None:
+        """UsageError with what differs, when another plan is there already."""
+        self._has_plan(wanted.to_json())
+
+    def _has_plan(self, data: bytes) -> bool:
+        """Whether this plan is there, False when none is; UsageError when it is another."""
+        try:
+            there = self.read("plan.json")
+        except NotFoundError:
+            return False
+        if there == data:  # as nearly always: 10,000 pods compare bytes
+            return True
+        existing = self.plan()
+        different = (
+            list(_differences(existing, Plan.from_json(json.loads(data)))) if existing else []
+        )
         if different:
             raise UsageError(
                 f"{self.name} was begun otherwise: {'; '.join(different)}; "
                 "give the same again, or begin a new run with --run NAME"
             )
+        return existing is not None
 
     # -- the markers
 
@@ -348,10 +358,12 @@ def run_names(store: Store) -> list[str]:
 
 def _ranged(items: Sequence[Any]) -> Sequence[Any] | str:
     """Consecutive numbers as "first-last": a plan of a million seeds stays small."""
-    if len(items) < 2 or not all(type(item) is int for item in items):
+    if len(items) < 2 or type(items[0]) is not int or type(items[-1]) is not int:
         return items
-    steps = (after - before for before, after in pairwise(items))
-    return f"{items[0]}-{items[-1]}" if all(step == 1 for step in steps) else items
+    if items[-1] - items[0] != len(items) - 1:  # else a short list would meet a very long range
+        return items
+    is_range = list(items) == list(range(items[0], items[-1] + 1))
+    return f"{items[0]}-{items[-1]}" if is_range else items
 
 
 def _unranged(items: Sequence[Any] | str) -> Sequence[Any]:

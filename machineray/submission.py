@@ -105,8 +105,7 @@ def prepared(
     check_processes(stage, wanted)
     plan = planned(function, options, job)
     output = job.output
-    if (existing := output.plan()) is not None:
-        output.check_same(existing, plan)
+    output.check_plan(plan)
     if output.is_complete():
         return Prepared(output, plan, None, 0)
     done = set(output.done_indexes())

@@ -6,11 +6,14 @@ The official client reads it: contexts, tokens, certificates, login programs.
 import contextlib
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+
+from urllib3.exceptions import InsecureRequestWarning
 
 from machineray.errors import ConfigurationError, MachineRayError
 from machineray.kube.official import Official, official_client
@@ -56,6 +59,8 @@ def load_access(context: str | None, namespace: str | None) -> Access:
         _load_account(official, configuration)
     else:
         names = _load_kubeconfig(official, configuration, context)
+    if not configuration.verify_ssl:  # the kubeconfig says so; urllib3 would warn at every request
+        warnings.filterwarnings("ignore", category=InsecureRequestWarning)
     with _broken_files("the certificates"):
         pool = official.rest.RESTClientObject(configuration).pool_manager
     chosen = namespace or names[2] or DEFAULT_NAMESPACE

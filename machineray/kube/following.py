@@ -14,7 +14,7 @@ from threading import Event, Lock, Thread
 from machineray.errors import MachineRayError, NotFoundError
 from machineray.kube.cluster import Cluster
 from machineray.kube.connection import backoff_seconds
-from machineray.kube.podlog import Going, LogLine, PodLog, going
+from machineray.kube.podlog import LogLine, PodLog, PodState, pod_state
 from machineray.kube.refusals import BadRequestError, UnavailableError
 from machineray.kube.watching import listed, watched
 
@@ -83,13 +83,13 @@ class _Follower:
             path = self._cluster.path("Pod")
             query = {"labelSelector": self._selector}
             connection = self._cluster.connection
-            for pods in watched(connection, path, query, going, idle_seconds=_IDLE_SECONDS):
+            for pods in watched(connection, path, query, pod_state, idle_seconds=_IDLE_SECONDS):
                 if self._stopped.is_set():
                     return
                 self._update(pods)
                 if self._is_all_read(pods) and self._has_job_ended():
                     # A pod may have come that the watch has not told yet.
-                    last = {pod.name: pod for pod in listed(connection, path, query, going)[0]}
+                    last = {pod.name: pod for pod in listed(connection, path, query, pod_state)[0]}
                     self._update(last)
                     if self._is_all_read(last):
                         self._tell(None)
@@ -97,21 +97,21 @@ class _Follower:
         except Exception as error:
             self._tell(error)
 
-    def _update(self, pods: dict[str, Going]) -> None:
+    def _update(self, pods: dict[str, PodState]) -> None:
         for entry in self._entries():
             pod = pods.get(entry.log.pod.name)
             entry.is_removed = pod is None
             entry.log.pod = pod or entry.log.pod
         fresh = [pod for pod in pods.values() if self._is_due(pod)]
-        for pod in sorted(fresh, key=Going.order):
+        for pod in sorted(fresh, key=PodState.order):
             self._begin(pod)
 
-    def _is_due(self, pod: Going) -> bool:
+    def _is_due(self, pod: PodState) -> bool:
         if pod.name in self._open or pod.name in self._done:
             return False
         return pod.phase == "Failed" if self._failed_only else pod.is_started or pod.is_ended
 
-    def _begin(self, pod: Going) -> None:
+    def _begin(self, pod: PodState) -> None:
         entry = _Followed(PodLog(self._cluster, pod, self._since))
         with self._lock:
             self._open[pod.name] = entry
@@ -123,7 +123,7 @@ class _Follower:
             self._readers += 1
             Thread(target=self._work, name=f"mray-log-{self._readers}", daemon=True).start()
 
-    def _is_all_read(self, pods: dict[str, Going]) -> bool:
+    def _is_all_read(self, pods: dict[str, PodState]) -> bool:
         return not self._open and all(pod.is_ended for pod in pods.values())
 
     def _has_job_ended(self) -> bool:

@@ -15,7 +15,7 @@ from machineray.errors import NotFoundError
 from machineray.kube.cluster import Cluster
 from machineray.kube.connection import PATIENCE_SECONDS, backoff_seconds
 from machineray.kube.following import followed
-from machineray.kube.podlog import Going, LogLine, PodLog, going
+from machineray.kube.podlog import LogLine, PodLog, PodState, pod_state
 from machineray.kube.refusals import BadRequestError, UnavailableError
 from machineray.kube.watching import listed
 
@@ -55,13 +55,15 @@ def job_lines(
     if follow and not previous:
         yield from followed(cluster, job_name, selector, since, failed_only=failed_only)
         return
-    pods = listed(cluster.connection, cluster.path("Pod"), {"labelSelector": selector}, going)[0]
+    pods = listed(cluster.connection, cluster.path("Pod"), {"labelSelector": selector}, pod_state)[
+        0
+    ]
     for pod in _chosen(pods, previous=previous, failed_only=failed_only):
         yield from _whole(PodLog(cluster, pod, since))
 
 
-def _chosen(pods: list[Going], *, previous: bool, failed_only: bool) -> list[Going]:
-    ordered = sorted(pods, key=Going.order)
+def _chosen(pods: list[PodState], *, previous: bool, failed_only: bool) -> list[PodState]:
+    ordered = sorted(pods, key=PodState.order)
     if previous:
         last = {pod.index: pod.name for pod in ordered}
         ordered = [pod for pod in ordered if last[pod.index] != pod.name]

@@ -31,7 +31,7 @@ class LogLine:
 
 
 @dataclass(frozen=True)
-class Going:
+class PodState:
     """What is known of a pod; of the whole object a few hundred bytes."""
 
     name: str
@@ -47,7 +47,7 @@ class Going:
         return (-1 if self.index is None else self.index, self.created, self.name)
 
 
-def going(pod: Json) -> Going:
+def pod_state(pod: Json) -> PodState:
     """The few facts of a pod that matter for its log."""
     metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
     notes = metadata.get("annotations") or {}
@@ -60,7 +60,7 @@ def going(pod: Json) -> Going:
     state = (states.get(container) or {}).get("state") or {}
     phase = status.get("phase") or "Pending"
     is_terminated = "terminated" in state
-    return Going(
+    return PodState(
         name=metadata["name"],
         index=None if index is None else int(index),
         container=container,
@@ -75,7 +75,7 @@ def going(pod: Json) -> Going:
 class PodLog:
     """The log of one pod's main container; `since` is a second in UTC, without a zone."""
 
-    def __init__(self, cluster: Cluster, pod: Going, since: str = "") -> None:
+    def __init__(self, cluster: Cluster, pod: PodState, since: str = "") -> None:
         self.pod = pod
         self._cluster = cluster
         self._start = self._since = since

@@ -57,7 +57,9 @@ def unreachable(error: Exception, access: Access) -> MachineRayError:
         return UnavailableError(
             f"{where}: does not answer; check the network or the VPN, or choose another --context"
         )
-    reason = "connection refused" if "refused" in str(error) else _line(error)
+    inner = error.args[-1] if error.args else error  # ("Connection aborted.", the real one)
+    reason = getattr(inner, "strerror", None) or _line(inner)
+    reason = "connection refused" if "refused" in reason else reason
     return UnavailableError(
         f"{where}: not reachable: {reason}; start the cluster, check the network, "
         "or choose another --context"
