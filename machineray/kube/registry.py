@@ -74,9 +74,7 @@ def pinned(image: str) -> str:
             f"REGISTRY={reference.host}/… TAG={reference.tag}"
         )
     if answer.status in (401, 403):
-        raise ClusterError(
-            f"{image}: the registry wants a log-in: docker login {reference.host}"
-        )
+        raise ClusterError(f"{image}: the registry wants a log-in: docker login {reference.host}")
     if answer.status != 200 or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         raise ClusterError(f"{image}: the registry answers {answer.status} and tells no digest")
     return Reference(reference.host, reference.repository, reference.tag, digest).pinned
