@@ -249,6 +249,9 @@ def control() -> Callable[..., None]:
     program = PROJECT.parent / "shared" / "cluster" / "cluster"
     if not program.exists():
         pytest.skip("the cluster's own harness (../shared/cluster) is not beside the project")
+    told = subprocess.run([program, "env"], check=True, capture_output=True, text=True).stdout
+    if f"KUBECONFIG={os.environ.get('KUBECONFIG')}" not in told.replace("'", "").split():
+        pytest.skip("KUBECONFIG names another cluster than the one that ../shared/cluster runs")
 
     def call(*arguments: str) -> None:
         subprocess.run([program, *arguments], check=True, capture_output=True, timeout=120)

@@ -321,6 +321,18 @@ class TestTries:
                 lambda: connect().request("GET", "/version"),
             )
 
+    def test_a_certificate_that_nobody_is_to_check(
+        self, api: Any, monkeypatch: Any, tmp_path: Path
+    ) -> None:
+        with tls_server(tmp_path) as port:
+            cluster = {"server": f"https://127.0.0.1:{port}", "insecure-skip-tls-verify": True}
+            monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(**cluster)))
+            refused(  # the handshake was fine, and there is no warning
+                UnavailableError,
+                "not reachable: ",
+                lambda: connect().request("GET", "/version", patience_seconds=0),
+            )
+
 
 @contextlib.contextmanager
 def tls_server(folder: Path) -> Iterator[int]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from machineray.errors import ClusterError, NotFoundError
 from machineray.kube.cluster import Cluster
 from machineray.kube.logs import job_lines
-from machineray.kube.podlog import LogLine, PodLog, going, utc
+from machineray.kube.podlog import LogLine, PodLog, pod_state, utc
 from machineray.kube.refusals import UnavailableError
 
 PODS = "/api/v1/namespaces/space/pods"
@@ -109,12 +109,12 @@ class TestOnePod:
         kubelet = Kubelet(api, "p", lines, is_open=is_open)
         # One clean end in the middle: two at the same place are believed.
         kubelet.cuts = [(cut, "end" if at == clean else "cut") for at, cut in enumerate(cuts)]
-        log = PodLog(fake, going(pod(api, "p", 0, "Succeeded")))
+        log = PodLog(fake, pod_state(pod(api, "p", 0, "Succeeded")))
         assert self.read_all(log) == written
 
     def test_a_go_asks_for_no_more_than_it_needs(self, api: Any, fake: Cluster) -> None:
         kubelet = Kubelet(api, "p", stamped((1.5, "a"), (30.25, "b"), (30.25, "c")))
-        log = PodLog(fake, going(pod(api, "p", 0)))
+        log = PodLog(fake, pod_state(pod(api, "p", 0)))
         assert texts(log.read()) == ["a", "b", "c"]
         kubelet.lines += stamped((30.25, "d"), (58.0, "e"))
         assert texts(log.read()) == ["d", "e"]
@@ -123,29 +123,29 @@ class TestOnePod:
 
     def test_nothing_older_than_asked_for(self, api: Any, fake: Cluster) -> None:
         Kubelet(api, "p", stamped((9.5, "old"), (10.5, "a"), (10.6, "b")))
-        log = PodLog(fake, going(pod(api, "p", 0)), since=SECOND.format(10))
+        log = PodLog(fake, pod_state(pod(api, "p", 0)), since=SECOND.format(10))
         assert texts(log.read()) == ["a", "b"]
         assert texts(log.read()) == []
 
     def test_a_rotated_file_doubles_and_loses_nothing_more(self, api: Any, fake: Cluster) -> None:
         kubelet = Kubelet(api, "p", stamped((1.1, "a"), (1.2, "b")))
-        log = PodLog(fake, going(pod(api, "p", 0, "Succeeded")))
+        log = PodLog(fake, pod_state(pod(api, "p", 0, "Succeeded")))
         assert texts(log.read()) == ["a", "b"]
         kubelet.lines = stamped((1.2, "b"), (1.3, "c"))
         assert self.read_all(log) == ["c"]
 
     def test_a_running_container_s_unended_line_waits(self, api: Any, fake: Cluster) -> None:
         kubelet = Kubelet(api, "p", stamped((1.0, "a"), (2.0, "half of")), is_open=True)
-        log = PodLog(fake, going(pod(api, "p", 0)))
+        log = PodLog(fake, pod_state(pod(api, "p", 0)))
         assert texts(log.read()) == ["a"]
         assert texts(log.read()) == []
         kubelet.lines[-1] += " it"
-        log.pod = going(pod(api, "p", 0, "Succeeded"))
+        log.pod = pod_state(pod(api, "p", 0, "Succeeded"))
         assert self.read_all(log) == ["half of it"]
 
     def test_remarks_of_the_kubelet_are_told_once(self, api: Any, fake: Cluster) -> None:
         Kubelet(api, "p", [*stamped((1.0, "a")), "failed to create fsnotify watcher: too many"])
-        log = PodLog(fake, going(pod(api, "p", 4)))
+        log = PodLog(fake, pod_state(pod(api, "p", 4)))
         assert list(log.read()) == [
             LogLine(4, "p", f"{SECOND.format(1)}.000000000Z", "a"),
             LogLine(4, "p", "", "failed to create fsnotify watcher: too many"),
@@ -156,7 +156,7 @@ class TestOnePod:
         stamp = f"{SECOND.format(1)}.000000000Z".encode()
         body = stamp + b" \xff\n" + stamp + b" \n" + stamp + b" a\r b  \n"
         api.on("GET", f"{PODS}/p/log", api.pieces(body))
-        lines = list(PodLog(fake, going(pod(api, "p", 0))).read())
+        lines = list(PodLog(fake, pod_state(pod(api, "p", 0))).read())
         assert texts(lines) == ["\ufffd", "", "a\r b  "]
 
     @pytest.mark.parametrize(
@@ -174,10 +174,10 @@ class TestOnePod:
 
     def test_the_container_that_kubectl_shows(self, api: Any) -> None:
         item = pod(api, "p", 3)
-        assert (going(item).container, going(item).index) == ("main", 3)
+        assert (pod_state(item).container, pod_state(item).index) == ("main", 3)
         item["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"] = "side"
-        assert going(item).container == "side"
-        assert not going(item).is_started
+        assert pod_state(item).container == "side"
+        assert not pod_state(item).is_started
 
 
 class TestWithoutFollowing:
