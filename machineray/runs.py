@@ -242,8 +242,12 @@ class StageRun:
 
     def done_indexes(self) -> tuple[int, ...]:
         """The indexes that bear a marker, ascending."""
-        stems = (Path(stored.key).stem for stored in self.store.list(self.key("_done/")))
-        return tuple(sorted(int(stem) for stem in stems if stem.isdigit()))
+        return self._marked()[0]
+
+    def _marked(self) -> tuple[tuple[int, ...], bool]:
+        """(the indexes that bear a marker, whether the whole stage does), by one list."""
+        stems = {Path(stored.key).stem for stored in self.store.list(self.key("_done/"))}
+        return tuple(sorted(int(stem) for stem in stems if stem.isdigit())), ALL in stems
 
     def refusals(self) -> Iterator[tuple[str, str]]:
         """Item and reason of everything refused so far, in the order of the indexes."""
@@ -252,15 +256,16 @@ class StageRun:
             for row in json.loads(self.store.read(key))["refused"]:
                 yield row["item"], row["reason"]
 
-    def progress(self) -> Progress:
-        """Hold the markers against the plan."""
-        plan = self.plan()
+    def progress(self, plan: Plan | None = None) -> Progress:
+        """Hold the markers against the plan (which one may have read already)."""
+        plan = plan or self.plan()
+        done, is_complete = self._marked()
         return Progress(
             stage=self.stage,
             indexes=len(plan.indexes) if plan else 0,
-            done=self.done_indexes(),
+            done=done,
             refused=tuple(self.refusals()),
-            is_complete=self.is_complete(),
+            is_complete=is_complete,
         )
 
     def is_done(self, index: int | str) -> bool:

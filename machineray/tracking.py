@@ -62,7 +62,7 @@ def bucket_row(output: StageRun) -> Row:
     if plan is None:
         return Row(output.run, output.stage, "not planned")
     unit = stage_named(output.stage).unit
-    progress = output.progress()
+    progress = output.progress(plan)
     done, total = done_items(output, plan, progress.done, progress.is_complete)
     return Row(
         output.run,
