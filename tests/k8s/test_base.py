@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from machineray import cluster_doctor
 from machineray.kube.manifests import JobSpec, job_manifest
 from machineray.stages import STAGES
 
@@ -146,6 +147,14 @@ def someone(base: Any, who: str) -> tuple[str, ...]:
     if who == "submitter":
         return ("--as=ann", "--as-group=mray-submitters", "--as-group=system:authenticated")
     return (f"--as=system:serviceaccount:{base.namespace}:mray-{who}",)
+
+
+def test_the_doctor_asks_for_nothing_else() -> None:
+    asked = {
+        (verb, ".".join(filter(None, (resource, group))) + (f"/{part}" if part else ""))
+        for group, resource, part, verb in cluster_doctor.NEEDED
+    }
+    assert asked <= set(NEEDED["submitter"])
 
 
 @pytest.mark.parametrize("who", NEEDED)
