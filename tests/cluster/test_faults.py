@@ -24,7 +24,7 @@ from tests.cluster.conftest import MRAY, SMALL, Mray, kubectl
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 PATIENCE_SECONDS = 120.0
