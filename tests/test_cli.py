@@ -235,7 +235,7 @@ def run(stage: str, *own: str | Path, run: str = "new") -> tuple[str | Path, ...
         (("ls", "Klee"), 2, "'Klee': not a name for a run"),
         (run("collect", "--input", "nowhere"), 3, "nowhere: no such folder"),
         (run("curate"), 3, "new/collect is not complete"),
-        (run("generate", "--seeds", "9-1", "--snapshot", "s"), 3, "no such file"),
+        (run("generate", "--seeds", "1-9", "--snapshot", "s"), 3, "no such file"),
         (run("train", "--preset", "huge", run="klee"), 2, "--preset huge: no such preset"),
         (run("augment", *AGAIN, run="klee"), 2, "resolution was 32, now 64"),
         (run("augment", "--index", "3", "--of", "2"), 2, "index counts from 0 to of - 1"),
@@ -326,6 +326,8 @@ def stopped(
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # A suite that was begun with "&" ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     )
     try:
         for _ in range(12_000):
