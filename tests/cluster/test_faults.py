@@ -344,7 +344,8 @@ def test_a_deleted_training_pod_is_replaced_by_one_that_goes_on(
     mray: Mray, cluster: Cluster, namespace: str, root: str
 ) -> None:
     words = ("--input", "demo/augment", "--preset", "tiny", "--kimg", "0.8")
-    mray("submit", "train", "--run", "killed", *words, *SMALL)
+    often = ("--checkpoint-seconds", "1")  # a quiet machine is done before the first one is due
+    mray("submit", "train", "--run", "killed", *words, *often, *SMALL)
     output = StageRun(open_store(root), "killed", "train")
     until("a checkpoint", lambda: bucket_row(output).done > 0)
     assert not output.is_complete()
