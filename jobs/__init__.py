@@ -156,6 +156,11 @@ def parameters(function: JobFunction) -> list[inspect.Parameter]:
     ]
 
 
+def defaults_of(function: JobFunction) -> dict[str, Any]:
+    """The options of one job as they are when nobody gives any."""
+    return {parameter.name: parameter.default for parameter in parameters(function)}
+
+
 def call(function: JobFunction, options: Mapping[str, Any], job: Job) -> Iterator[Event]:
     """The job's events, with the job's own of the options."""
     own = list(inspect.signature(function).parameters)[1:]

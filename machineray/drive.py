@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from jobs import JobFunction, function_of, parameters
+from jobs import JobFunction, arguments, defaults_of, function_of
 from jobs.collect import EXAMPLES
 from jobs.pipeline import Step, default_run, description, steps
 from machineray.config import Profile
@@ -57,10 +57,10 @@ def pipeline_ready(
     """
     todo = chosen_steps(options)
     run, root = run_name(options), str(options["root"])
-    check_reachable(root, None, function, {**_defaults(function), **options})
+    check_reachable(root, None, function, {**defaults_of(function), **options})
     if todo[0].input:
         first = function_of(todo[0].stage)
-        filled = {**_defaults(first), **todo[0].options, "run": run}
+        filled = {**defaults_of(first), **todo[0].options, "run": run}
         check_reachable(root, todo[0].input, first, filled)
     names = [PIPELINE, *(step.stage for step in todo)]
     images = {name: profile.container_image(name) for name in names}
@@ -73,7 +73,6 @@ def pipeline_ready(
 
 
 def driven(
-    function: JobFunction,
     options: Mapping[str, Any],
     profile: Profile,
     cluster: "Cluster",
@@ -85,7 +84,7 @@ def driven(
     for step in chosen_steps(options):
         stage, job_function = stage_named(step.stage), function_of(step.stage)
         filled = {
-            **_defaults(job_function),
+            **defaults_of(job_function),
             **step.options,
             "run": run,
             "root": root,
@@ -124,10 +123,9 @@ def run_name(options: Mapping[str, Any]) -> str:
 
 def driver_arguments(options: Mapping[str, Any], run: str, wanted: Wanted) -> list[str]:
     """What `mray drive` is given: the pipeline's own options, and what is asked of pods."""
-    from jobs import arguments
-
     function = function_of(PIPELINE)
-    own = {**_defaults(function), **{k: v for k, v in options.items() if k in _defaults(function)}}
+    defaults = defaults_of(function)
+    own = {**defaults, **{name: options[name] for name in defaults.keys() & options.keys()}}
     own |= {"run": run, "paintings": None}
     typed = [options["paintings"]] if options["paintings"] else []
     typed += arguments(function, own)
@@ -142,7 +140,3 @@ def driver_arguments(options: Mapping[str, Any], run: str, wanted: Wanted) -> li
         else:
             typed += [option, str(value)]
     return [str(word) for word in typed]
-
-
-def _defaults(function: JobFunction) -> dict[str, Any]:
-    return {parameter.name: parameter.default for parameter in parameters(function)}

@@ -5,7 +5,7 @@ cluster, and the Job's name is made of the plan: whoever submits the same thing 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -255,23 +255,32 @@ def submit(cluster: "Cluster", ready: Prepared) -> Submission:
     spec = ready.spec
     if spec is None:
         return Submission("already done", "", f"{ready.output.name}: already done")
+
+    def settle() -> None:
+        settle_images(ready.output.store, spec.run, {spec.stage: spec.container_image})
+        ready.output.settle_plan(ready.plan)
+
+    of_all = f" (of {len(ready.plan.indexes)})" if ready.missing < len(ready.plan.indexes) else ""
+    told = (
+        f"{ready.output.name}: {ready.missing}{of_all} indexes in {spec.completions} "
+        f"pod{'s' * (spec.completions > 1)}, Job {spec.name}"
+    )
+    return _created_once(cluster, spec, settle, told)
+
+
+def _created_once(
+    cluster: "Cluster", spec: JobSpec, settle: Callable[[], None], told: str
+) -> Submission:
+    """Create the Job unless one is at work; `settle` writes to the bucket what must stand first."""
     busy = _cleared(cluster, spec)
     if busy:
         return busy
     manifest = job_manifest(spec)
     cluster.create(manifest, dry_run=True)
-    settle_images(ready.output.store, spec.run, {spec.stage: spec.container_image})
-    ready.output.settle_plan(ready.plan)
-    created = _created(cluster, spec, manifest)
-    if created is None:
+    settle()
+    if _created(cluster, spec, manifest) is None:
         return _running(spec)
-    of_all = f" (of {len(ready.plan.indexes)})" if ready.missing < len(ready.plan.indexes) else ""
-    return Submission(
-        "created",
-        spec.name,
-        f"{ready.output.name}: {ready.missing}{of_all} indexes in {spec.completions} "
-        f"pod{'s' * (spec.completions > 1)}, Job {spec.name}",
-    )
+    return Submission("created", spec.name, told)
 
 
 def _running(spec: JobSpec) -> Submission:
@@ -351,16 +360,13 @@ def submit_pipeline(
     UsageError when the run was begun, or is being made, with other arguments.
     """
     check_description(described_run(store, spec.run), value)
-    busy = _cleared(cluster, spec)
-    if busy:
-        return busy
-    manifest = job_manifest(spec)
-    cluster.create(manifest, dry_run=True)
-    settle_run(store, spec.run, value)
-    settle_images(store, spec.run, value["container_images"])
-    if _created(cluster, spec, manifest) is None:
-        return _running(spec)
-    return Submission("created", spec.name, f"{spec.run}/{PIPELINE}: Job {spec.name}")
+
+    def settle() -> None:
+        settle_run(store, spec.run, value)
+        settle_images(store, spec.run, value["container_images"])
+
+    told = f"{spec.run}/{PIPELINE}: Job {spec.name}"
+    return _created_once(cluster, spec, settle, told)
 
 
 def check_description(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

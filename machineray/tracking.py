@@ -125,9 +125,9 @@ def _by_stage(jobs: Sequence[Json], root: str) -> dict[tuple[str, str], Json]:
     return found
 
 
-def stage_row(cluster: "Cluster", output: StageRun, job: Json) -> Row:
-    """A stage's row from plan, markers and its Job."""
-    return joined(bucket_row(output), job, explained(cluster, job))
+def with_job(cluster: "Cluster | None", row: Row, job: Json | None) -> Row:
+    """The row, and where there is a Job what that says."""
+    return joined(row, job, explained(cluster, job)) if cluster and job else row
 
 
 def joined(row: Row, job: Json, reason: str, now: datetime | None = None) -> Row:
@@ -140,10 +140,9 @@ def joined(row: Row, job: Json, reason: str, now: datetime | None = None) -> Row
         "failed": len(state.failed),
         "running": state.active,
         "age_seconds": age,
-        "why": reason,
+        "why": reason or _missing(row, state),
         "state": _joined_state(row.state, state),
     }
-    values["why"] = reason or _missing(row, state)
     if state.state == "running" and age and row.stage != PIPELINE:
         values |= _speed(row, job, age)
     return Row(**values)

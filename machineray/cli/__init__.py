@@ -28,12 +28,14 @@ from machineray.cli.shared import (
     Root,
     answer,
     chosen_root,
+    command_of,
+    job_names,
     open_profile_cluster,
 )
 from machineray.cli.submit import SubmitGroup, drive_command
 from machineray.cli.track import add_commands
 from machineray.errors import Interrupted, MachineRayError, NotFoundError
-from machineray.stages import STAGES, stage_named
+from machineray.stages import stage_named
 
 if TYPE_CHECKING:
     from machineray.doctor import Check
@@ -46,9 +48,7 @@ class Commands(TyperGroup):
         """The command; `drive`, what the pipeline's pod runs, is made when it is asked for."""
         if cmd_name != "drive":
             return super().get_command(ctx, cmd_name)
-        single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(cmd_name)(drive_command())
-        return typer.main.get_command(single)
+        return command_of(cmd_name, drive_command())
 
     def invoke(self, ctx: Any) -> Any:
         """The command; Interrupted when it was stopped."""
@@ -63,7 +63,7 @@ class JobGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The pipeline and the stages, in their order."""
-        return ["pipeline", *(stage.name for stage in STAGES)]
+        return job_names()
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command made of the job's own signature; None when there is no such job."""
@@ -72,9 +72,7 @@ class JobGroup(TyperGroup):
         from jobs import command, function_of
 
         function = function_of(cmd_name)
-        single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(cmd_name)(_shown(command(function)))
-        return typer.main.get_command(single)
+        return command_of(cmd_name, _shown(command(function)))
 
 
 def _shown(run_job: Callable[..., Any]) -> Callable[..., None]:

@@ -1,10 +1,13 @@
 """What the commands share: how they answer, which root they mean, and their profile."""
 
 import json
+from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from machineray.stages import STAGES
 
 if TYPE_CHECKING:
     from machineray.config import Profile
@@ -31,6 +34,18 @@ ProfileName = Annotated[
     str | None,
     typer.Option("--profile", envvar="MRAY_PROFILE", help="Of mray.toml; see mray config."),
 ]
+
+
+def job_names() -> list[str]:
+    """What `run` and `submit` know: the pipeline and the stages, in their order."""
+    return ["pipeline", *(stage.name for stage in STAGES)]
+
+
+def command_of(name: str, function: Callable[..., None]) -> Any:
+    """A command for a group that makes its commands when they are asked for."""
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(name)(function)
+    return typer.main.get_command(single)
 
 
 def answer(output: Format, lines: list[str], value: Any) -> None:

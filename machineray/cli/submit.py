@@ -18,11 +18,13 @@ from machineray.cli.shared import (
     ProfileName,
     Root,
     chosen_root,
+    command_of,
+    job_names,
     open_profile_cluster,
     say,
 )
 from machineray.errors import UsageError
-from machineray.stages import STAGES, stage_named
+from machineray.stages import stage_named
 
 if TYPE_CHECKING:
     from jobs import JobFunction
@@ -137,7 +139,7 @@ class SubmitGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The pipeline and the stages, in their order."""
-        return ["pipeline", *(stage.name for stage in STAGES)]
+        return job_names()
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command made of the job's signature; None when there is no such job."""
@@ -155,9 +157,7 @@ class SubmitGroup(TyperGroup):
         def start(**options: Any) -> None:
             act(function, options)
 
-        single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(cmd_name)(signed(start, function, wanted))
-        return typer.main.get_command(single)
+        return command_of(cmd_name, signed(start, function, wanted))
 
 
 def span_options(
@@ -193,9 +193,9 @@ def complete_options(
     function: "JobFunction", options: Mapping[str, Any], root: str
 ) -> dict[str, Any]:
     """The options of a job, with what a submit sets by itself."""
-    from jobs import parameters
+    from jobs import defaults_of
 
-    defaults = {p.name: p.default for p in parameters(function)}
+    defaults = defaults_of(function)
     own = {name: options[name] for name in defaults.keys() & options.keys()}
     return {**defaults, **own, "root": root}
 
@@ -323,7 +323,7 @@ def drive_command() -> Callable[..., None]:
         root = chosen_root(options["root"], profile)
         cluster = open_profile_cluster(profile)
         given = {**options, "root": root}
-        show(driven(function, given, profile, cluster, open_store(root), wanted))
+        show(driven(given, profile, cluster, open_store(root), wanted))
 
     wanted = [*job_parameters(function), *_parameters(pod_options, cluster_options)]
     wanted += [p for p in _parameters(submit_options) if p.name == "root"]

@@ -45,6 +45,14 @@ def split_name(what: str) -> tuple[str, str | None]:
     return run, stage or None
 
 
+def split_stage(what: str) -> tuple[str, str]:
+    """As split_name, for what needs a stage: UsageError without one."""
+    run, stage = split_name(what)
+    if stage is None:
+        raise UsageError(f"{what}: name the stage, too: {what}/train, or {what}/pipeline")
+    return run, stage
+
+
 def status(
     what: What = "",
     root: Root = None,
@@ -90,7 +98,7 @@ def _rows(
 ) -> "Iterator[Row]":
     from machineray.runs import StageRun
     from machineray.submission import PIPELINE
-    from machineray.tracking import Row, bucket_row, explained, joined, overview, run_jobs
+    from machineray.tracking import Row, bucket_row, overview, run_jobs, with_job
 
     jobs: dict[tuple[str, str], Json] = {}
     try:
@@ -98,27 +106,17 @@ def _rows(
     except ClusterError as error:
         say(f"{error}; what the bucket knows:")
     if not run:
-        yield from _overview_rows(cluster, overview(store), jobs)
+        for row in overview(store):
+            yield with_job(cluster, row, jobs.get((row.run, row.stage)))
         return
     names = [stage] if stage else [*(row.name for row in STAGES)]
     driver = jobs.get((run, PIPELINE))
-    if driver and cluster and stage in (None, PIPELINE):
-        yield joined(Row(run, PIPELINE, ""), driver, explained(cluster, driver))
+    if driver and stage in (None, PIPELINE):
+        yield with_job(cluster, Row(run, PIPELINE, ""), driver)
     for name in names:
         if name == PIPELINE:
             continue
-        row, job = bucket_row(StageRun(store, run, name)), jobs.get((run, name))
-        yield joined(row, job, explained(cluster, job)) if job and cluster else row
-
-
-def _overview_rows(
-    cluster: "Cluster | None", rows: "Sequence[Row]", jobs: "dict[tuple[str, str], Json]"
-) -> "Iterator[Row]":
-    from machineray.tracking import explained, joined
-
-    for row in rows:
-        job = jobs.get((row.run, row.stage))
-        yield joined(row, job, explained(cluster, job)) if job and cluster else row
+        yield with_job(cluster, bucket_row(StageRun(store, run, name)), jobs.get((run, name)))
 
 
 HEAD = f"{'run':<20} {'stage':<9} {'state':<12} {'done':>13} {'failed':>6} {'pods':>4} "
@@ -181,7 +179,7 @@ def logs(
     from machineray.cli.submit import timeout_seconds
     from machineray.kube.logs import job_lines
 
-    _, cluster, job = _cluster_job(what, root, profile)
+    cluster, job = _cluster_job(what, root, profile)
     seconds = None if since is None else timeout_seconds(since)
     for line in job_lines(
         cluster,
@@ -195,14 +193,12 @@ def logs(
         typer.echo(f"[{'?' if line.index is None else line.index}] {line.text}")
 
 
-def _cluster_job(what: str, root: str | None, profile: str | None) -> "tuple[str, Cluster, Json]":
-    """(root, cluster, Job) of RUN/STAGE; NotFoundError when the cluster has no such Job."""
+def _cluster_job(what: str, root: str | None, profile: str | None) -> "tuple[Cluster, Json]":
+    """(cluster, Job) of RUN/STAGE; NotFoundError when the cluster has no such Job."""
     from machineray.config import load_profile
     from machineray.tracking import run_jobs
 
-    run, stage = split_name(what)
-    if stage is None:
-        raise UsageError(f"{what}: name the stage, too: {what}/train, or {what}/pipeline")
+    run, stage = split_stage(what)
     loaded = load_profile(profile)
     place, cluster = chosen_root(root, loaded), open_profile_cluster(loaded)
     job = run_jobs(cluster, place, run).get((run, stage))
@@ -211,7 +207,7 @@ def _cluster_job(what: str, root: str | None, profile: str | None) -> "tuple[str
             f"{what}: no Job of it is in the cluster (they go three days after their end); "
             f"mray status {run}"
         )
-    return place, cluster, job
+    return cluster, job
 
 
 def wait(
@@ -229,12 +225,7 @@ def wait(
     from machineray.storage import open_store
     from machineray.tracking import Target, waited
 
-    targets = []
-    for name in what:
-        run, stage = split_name(name)
-        if stage is None:
-            raise UsageError(f"{name}: name the stage, too: {name}/train, or {name}/pipeline")
-        targets.append(Target(run, stage))
+    targets = [Target(*split_stage(name)) for name in what]
     loaded = load_profile(profile)
     place, cluster = chosen_root(root, loaded), open_profile_cluster(loaded)
     seconds = None if timeout is None else timeout_seconds(timeout)
