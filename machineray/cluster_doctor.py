@@ -18,7 +18,8 @@ from machineray.errors import MachineRayError, NotFoundError
 from machineray.kube.manifests import GPU_TYPE_LABELS, JobSpec, Resources, job_manifest
 from machineray.kube.registry import pinned
 from machineray.kube.words import job_state
-from machineray.submission import PIPELINE
+from machineray.stages import BATCH_PRIORITY
+from machineray.submission import PIPELINE, Wanted, placement_of
 from machineray.tracking import explained
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ def _pod(cluster: "Cluster", profile: Profile, root: str) -> Check:
         container_image=pinned(profile.container_image(PIPELINE)),
         args=["doctor", "--only", "root", "--root", root, "-o", "json"],
         resources=Resources("100m", "256Mi", "256Mi"),
+        placement=replace(placement_of(profile, Wanted(), BATCH_PRIORITY), queue=None),
         service_account=profile.service_account,
         bucket_secret=profile.bucket_secret or None,
         retries=0,

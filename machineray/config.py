@@ -48,7 +48,7 @@ class Profile:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: Sequence[Mapping[str, Any]] = ()
     pod_patch: Mapping[str, Any] = field(default_factory=dict)
-    priority_class: str | None = None
+    priority_class: str | None = None  # None: each stage's own of k8s/base; "": none
     images: Mapping[str, str] = field(default_factory=dict)  # stage -> image, over registry and tag
 
     def to_json(self) -> str:

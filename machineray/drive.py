@@ -22,6 +22,7 @@ from machineray.stages import stage_named
 from machineray.storage import Store
 from machineray.submission import (
     PIPELINE,
+    Prepared,
     Wanted,
     check_reachable,
     pipeline_spec,
@@ -82,23 +83,40 @@ def driven(
     """Submit each stage that is not done and wait for it; StageError when one fails."""
     run, root = run_name(options), str(options["root"])
     for step in chosen_steps(options):
-        stage, job_function = stage_named(step.stage), function_of(step.stage)
-        filled = {
-            **defaults_of(job_function),
-            **step.options,
-            "run": run,
-            "root": root,
-            "input": step.input,
-            "max_failures": options["max_failures"],
-        }
         image = pinned(profile.container_image(step.stage))
         fixed = replace(profile, images={**profile.images, step.stage: image})
-        asked = wanted if stage.pod.gpus else replace(wanted, gpus=None, gpu_type=None)
-        ready = prepared(job_function, filled, stage, fixed, cluster.namespace, asked)
-        submission = submit(cluster, ready)
+        submission = submit(cluster, prepared_step(step, options, fixed, cluster.namespace, wanted))
         yield Note(submission.text)
         if submission.what != "already done":
             yield from waited(cluster, store, root, [Target(run, step.stage)])
+
+
+def is_done(options: Mapping[str, Any], profile: Profile, namespace: str, wanted: Wanted) -> bool:
+    """Whether every stage is complete; UsageError where one was begun with other arguments.
+
+    Only the stages that could begin now are asked: the rest has nothing to be held against.
+    """
+    todo = (
+        prepared_step(step, options, profile, namespace, wanted) for step in chosen_steps(options)
+    )
+    return all(ready.spec is None for ready in todo)
+
+
+def prepared_step(
+    step: Step, options: Mapping[str, Any], profile: Profile, namespace: str, wanted: Wanted
+) -> Prepared:
+    """One stage of the pipeline, as `submission.prepared` makes it of its own options."""
+    stage, job_function = stage_named(step.stage), function_of(step.stage)
+    filled = {
+        **defaults_of(job_function),
+        **step.options,
+        "run": run_name(options),
+        "root": options["root"],
+        "input": step.input,
+        "max_failures": options["max_failures"],
+    }
+    asked = wanted if stage.pod.gpus else replace(wanted, gpus=None, gpu_type=None)
+    return prepared(job_function, filled, stage, profile, namespace, asked)
 
 
 def chosen_steps(options: Mapping[str, Any]) -> list[Step]:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from machineray.errors import UsageError
 
+# k8s/base/priorities.yaml: who makes room for whom.
+BATCH_PRIORITY, TRAIN_PRIORITY, PIPELINE_PRIORITY = "mray-batch", "mray-train", "mray-pipeline"
+
 
 @dataclass(frozen=True)
 class Pod:
@@ -19,6 +22,7 @@ class Pod:
     gpus: int = 0
     grace_seconds: int = 30
     retries: int = 3
+    priority_class: str = BATCH_PRIORITY
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ STAGES = (
           "Make the training squares.", Pod(512, "1", "3Gi")),
     Stage("train", ("augment",), "train", 1, 0, "kimg",
           "Train the GAN, or go on with it.",
-          Pod(1, "4", "16Gi", "32Gi", gpus=1, grace_seconds=90, retries=20)),
+          Pod(1, "4", "16Gi", "32Gi", gpus=1, grace_seconds=90, retries=20,
+              priority_class=TRAIN_PRIORITY)),
     Stage("generate", ("train",), "train", 32, 0, "samples",
           "Draw one sample a seed.", Pod(2048, "2", "4Gi")),
     Stage("finish", ("generate",), "finish", 1, 0, "artworks",

@@ -35,7 +35,7 @@ from machineray.runs import (
     sha256_of,
 )
 from machineray.seeds import numbers_text
-from machineray.stages import Stage
+from machineray.stages import PIPELINE_PRIORITY, Stage
 from machineray.storage import Store
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _spec(
         parallelism=min(count, wanted.parallelism or count),
         nodes=wanted.nodes,
         resources=resources,
-        placement=_placement(profile, wanted),
+        placement=placement_of(profile, wanted, stage.pod.priority_class),
         service_account=profile.service_account,
         bucket_secret=profile.bucket_secret or None,
         retries=stage.pod.retries,
@@ -224,12 +224,14 @@ def _resources(stage: Stage, profile: Profile, wanted: Wanted) -> Resources:
     )
 
 
-def _placement(profile: Profile, wanted: Wanted) -> Placement:
+def placement_of(profile: Profile, wanted: Wanted, priority_class: str) -> Placement:
+    """Where the pods may run; the profile's priority class over the given one, "" for none."""
+    chosen = priority_class if profile.priority_class is None else profile.priority_class
     return Placement(
         gpu_type=wanted.gpu_type,
         spot=profile.spot if wanted.spot is None else wanted.spot,
         queue=wanted.queue or profile.queue,
-        priority_class=profile.priority_class,
+        priority_class=chosen or None,
         node_selector=profile.node_selector,
         tolerations=[dict(toleration) for toleration in profile.tolerations],
         pod_patch=profile.pod_patch,
@@ -254,7 +256,7 @@ def submit(cluster: "Cluster", ready: Prepared) -> Submission:
     """
     spec = ready.spec
     if spec is None:
-        return Submission("already done", "", f"{ready.output.name}: already done")
+        return already_done(ready.output.name)
 
     def settle() -> None:
         settle_images(ready.output.store, spec.run, {spec.stage: spec.container_image})
@@ -266,6 +268,11 @@ def submit(cluster: "Cluster", ready: Prepared) -> Submission:
         f"pod{'s' * (spec.completions > 1)}, Job {spec.name}"
     )
     return _created_once(cluster, spec, settle, told)
+
+
+def already_done(name: str) -> Submission:
+    """The answer where nothing is left to do."""
+    return Submission("already done", "", f"{name}: already done")
 
 
 def _created_once(
@@ -296,9 +303,22 @@ def _cleared(cluster: "Cluster", spec: JobSpec) -> Submission | None:
         if root != spec.annotations[f"{LABEL}/root"]:
             continue  # a run of the same name in another bucket
         if job_state(job).state in ("pending", "queued", "running"):
+            check_arguments(spec, job)
             return _running(replace(spec, name=job["metadata"]["name"]))
         cluster.delete("Job", job["metadata"]["name"], wait_seconds=GONE_SECONDS)
     return None
+
+
+def check_arguments(spec: JobSpec, job: Json) -> None:
+    """UsageError when the Job at work is a pipeline with other arguments than the one wanted."""
+    key = f"{LABEL}/arguments"
+    was, now = job["metadata"].get("annotations", {}).get(key, ""), spec.annotations.get(key, "")
+    if was != now:
+        name = f"{spec.run}/{spec.stage}"
+        raise UsageError(
+            f"{name}: runs with other arguments: `{was}`, not `{now}`; mray cancel {name} and "
+            "submit again, or begin a new run with --run NAME"
+        )
 
 
 def _created(cluster: "Cluster", spec: JobSpec, manifest: Json) -> Json | None:
@@ -338,7 +358,7 @@ def pipeline_spec(
         args=["drive", *arguments],
         env={SETTINGS_VARIABLE: settings.to_json()},
         resources=Resources("100m", "512Mi", "1Gi"),
-        placement=replace(_placement(profile, Wanted()), pod_patch=profile.pod_patch, queue=None),
+        placement=replace(placement_of(profile, Wanted(), PIPELINE_PRIORITY), queue=None),
         service_account=profile.pipeline_service_account,
         has_token=True,
         bucket_secret=profile.bucket_secret or None,

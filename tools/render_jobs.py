@@ -14,7 +14,7 @@ from jobs import arguments, function_of, parameters
 from jobs.pipeline import steps
 from machineray import __version__
 from machineray.config import Profile
-from machineray.kube.manifests import JobSpec, Json, Resources, job_manifest
+from machineray.kube.manifests import JobSpec, Json, Placement, Resources, job_manifest
 from machineray.stages import STAGES
 
 FOLDER = Path(__file__).resolve().parent.parent / "k8s" / "jobs"
@@ -62,6 +62,7 @@ def manifests() -> list[Json]:
             args=arguments(function, options),
             env={"MRAY_CONTAINER_IMAGE": image},
             resources=Resources("500m", stage.pod.memory, stage.pod.disk),
+            placement=Placement(priority_class=stage.pod.priority_class),
             retries=stage.pod.retries,
             grace_seconds=stage.pod.grace_seconds,
             annotations={"machineray/root": ROOT, "machineray/version": __version__},

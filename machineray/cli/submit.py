@@ -247,9 +247,9 @@ def new_version(
 
 def _submit_pipeline(function: "JobFunction", options: dict[str, Any]) -> None:
     """Check the whole pipeline, then create the Job that drives it, or show it."""
-    from machineray.drive import pipeline_ready
+    from machineray.drive import is_done, pipeline_ready
     from machineray.storage import open_store
-    from machineray.submission import submit_pipeline
+    from machineray.submission import already_done, submit_pipeline
 
     wanted = called(pod_options, options)
     profile, _ = called(cluster_options, options)
@@ -266,6 +266,9 @@ def _submit_pipeline(function: "JobFunction", options: dict[str, Any]) -> None:
         return
     assert cluster is not None
     store = open_store(root)
+    if is_done(given, profile, namespace, wanted):
+        _answered(already_done(f"{ready.spec.run}/pipeline"), options["output"])
+        return
     submission = submit_pipeline(cluster, store, ready.spec, ready.description)
     _answered(submission, options["output"])
     if options["wait"]:

@@ -51,7 +51,7 @@ PLAIN = (
     ("FailedCreate", r'serviceaccount "(?P<name>[^"]+)" not found', "no service account {name}: "
      "kubectl create serviceaccount {name} -n {namespace}, or apply k8s/base"),
     ("FailedCreate", r"no PriorityClass with name (?P<name>\S+)",
-     "no priority class {name}: name another, or apply k8s/base"),
+     "no priority class {name}: apply k8s/base, or name another in the profile: priority_class"),
     # It waits, and someone must do something.
     (_PULL, r"pull access denied", "image {image} does not exist, or is not for all: push it, or "
      "give service account {account} of namespace {namespace} an imagePullSecret"),

@@ -28,6 +28,7 @@ from machineray.kube.objects import (
     whole_at,
 )
 from machineray.kube.plain import say
+from machineray.seeds import numbers_text
 
 _LINE_LENGTH, _DETAIL_LENGTH, _INDEXES_LENGTH = 320, 160, 60
 _LAST = 1_000_000  # behind every rank
@@ -101,24 +102,6 @@ def job_state(job: Json) -> JobState:
         failed=tuple(islice(bad, _MOST_FAILED)),
         started=time_of(text_at(status, "startTime")),
         ended=time_of(ended),
-    )
-
-
-def interval_indexes(text: str) -> list[int]:
-    """Kubernetes' "1,3-5" -> [1, 3, 4, 5]; what is no interval is left out."""
-    return list(chain.from_iterable(intervals(text)))
-
-
-def interval_text(indexes: Iterable[int]) -> str:
-    """Indexes, in any order -> Kubernetes' "1,3-5"; two neighbours are "3,4"."""
-    runs: list[list[int]] = []
-    for index in sorted(set(indexes)):
-        if runs and index == runs[-1][-1] + 1:
-            runs[-1][1:] = [index]
-        else:
-            runs.append([index])
-    return ",".join(
-        ("-" if run[-1] - run[0] > 1 else ",").join(str(index) for index in run) for run in runs
     )
 
 
@@ -378,7 +361,7 @@ def _labels(pod: Json) -> str:
 def _indexes_words(state: JobState) -> str:
     if state.completions == 1:
         return "failed"
-    text = _cut(interval_text(state.failed).replace(",", ", "), _INDEXES_LENGTH)
+    text = _cut(numbers_text(state.failed).replace(",", ", "), _INDEXES_LENGTH)
     return f"{len(state.failed)} of {state.completions} indexes failed ({text})"
 
 

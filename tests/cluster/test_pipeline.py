@@ -34,6 +34,8 @@ def test_the_pipeline_in_the_cluster_makes_the_bytes_of_one_machine(
     again = mray("submit", *WORDS, *SMALL)
     assert "Job mray-demo-pipeline-" in first.stdout
     assert "already running" in again.stdout
+    other = mray("submit", *WORDS, *SMALL, "--psi", "0.5", rc=2).stderr
+    assert "runs with other arguments" in other and "--psi 0.5" in other
     local = tmp_path / "local"
     command = [MRAY, "run", *WORDS, "--root", str(local), "--workers", "1"]
     subprocess.run(command, check=True, capture_output=True)
@@ -58,6 +60,9 @@ def test_the_pipeline_in_the_cluster_makes_the_bytes_of_one_machine(
     rows = json.loads(mray("status", "demo", "-o", "json").stdout)
     assert {row["state"] for row in rows} == {"complete"}
     assert "already done" in mray("submit", "unframe", "--run", "demo").stdout
+    assert "already done" in mray("submit", *WORDS, *SMALL, "--wait").stdout
+    other = mray("submit", *WORDS, *SMALL, "--psi", "0.5", rc=2).stderr
+    assert "psi" in other and "0.5" in other and "1.0" in other
     assert cluster.list("Job") == []
 
 

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from machineray.kube import plain, words
+from machineray.kube.objects import intervals
 from machineray.kube.plain import PLAIN, next_power, say
-from machineray.kube.words import asks_pods, interval_indexes, interval_text, job_state, why
+from machineray.kube.words import asks_pods, job_state, why
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -89,7 +90,7 @@ SENTENCES = {
     ),
     "exit-mixed": (
         "failed",
-        "3 of 5 indexes failed (0, 1, 3): 2 × exit code 1: finish: s3://art/x: 503 Slow Down;"
+        "3 of 5 indexes failed (0-1, 3): 2 × exit code 1: finish: s3://art/x: 503 Slow Down;"
         " 1 × bad input (exit code 65)",
     ),
     "failed-going-on": (
@@ -166,7 +167,7 @@ SENTENCES = {
         "(kubectl delete node words-lost)",
     ),
     "oom-retried": ("running", "2 pods: tried again: out of memory with 64Mi: set --memory 128Mi"),
-    "oom": ("failed", "2 of 2 indexes failed (0, 1): out of memory with 64Mi: set --memory 128Mi"),
+    "oom": ("failed", "2 of 2 indexes failed (0-1): out of memory with 64Mi: set --memory 128Mi"),
     "pod-deadline": ("failed", "failed: ran longer than 3s: submit again with a longer --timeout"),
     "pod-security": (
         "pending",
@@ -185,7 +186,8 @@ SENTENCES = {
     "preempted": ("pending", "2 pods: waits for 2 GPUs to be free on one node"),
     "priority-class-missing": (
         "pending",
-        "no priority class mray-high: name another, or apply k8s/base",
+        "no priority class mray-high: apply k8s/base, or name another in the profile: "
+        "priority_class",
     ),
     "pulling": ("pending", "2 pods: pulls image localhost:5999/machineray/train:cuda"),
     "queued": ("queued", "waits in queue gpus"),
@@ -500,19 +502,15 @@ def test_the_next_power_of_two(quantity: str, power: str) -> None:
     assert next_power(quantity) == power
 
 
-@given(st.sets(st.integers(0, 3000)))
-def test_intervals_and_indexes_are_each_others_inverse(indexes: set[int]) -> None:
-    assert interval_indexes(interval_text(indexes)) == sorted(indexes)
-
-
 @pytest.mark.parametrize("text", ["", "0", "0,1", "1,3-5,7", "0-99"])
-def test_intervals_are_written_as_kubernetes_does(text: str) -> None:
-    assert interval_text(interval_indexes(text)) == text
+def test_kubernetes_intervals_are_read(text: str) -> None:
+    wanted = {"": 0, "0": 1, "0,1": 2, "1,3-5,7": 5, "0-99": 100}[text]
+    assert sum(map(len, intervals(text))) == wanted
 
 
 @pytest.mark.parametrize("text", ["x", "1-", "-1", "1,,2", "2-1", "٣", " 1"])
 def test_what_is_no_interval_is_left_out(text: str) -> None:
-    assert set(interval_indexes(text)) <= {1, 2}
+    assert {index for interval in intervals(text) for index in interval} <= {1, 2}
 
 
 # Objects that lack things, or hold others: the keys are the real ones, the values anything.
