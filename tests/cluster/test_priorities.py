@@ -1,0 +1,45 @@
+"""Who makes room for whom: the priority classes of k8s/base, on GPUs that are all taken."""
+
+import pytest
+
+from machineray.kube.cluster import Cluster
+from machineray.runs import StageRun
+from machineray.storage import open_store
+from tests.cluster.conftest import SMALL, Mray
+from tests.cluster.support import catalog, pods, until
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.xdist_group("cluster"),
+    pytest.mark.timeout(600),
+]
+
+
+def gpus_of_the_cluster(cluster: Cluster) -> int:
+    return sum(
+        int(node["status"].get("allocatable", {}).get("nvidia.com/gpu", 0))
+        for node in cluster.list("Node")
+    )
+
+
+def running(cluster: Cluster, stage: str) -> list[str]:
+    return [name for name in pods(cluster, "Running") if f"-{stage}-" in name]
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_training_takes_a_gpu_from_a_batch_that_loses_nothing(
+    mray: Mray, cluster: Cluster, root: str
+) -> None:
+    gpus = gpus_of_the_cluster(cluster)
+    if not gpus:
+        pytest.skip("no node of this cluster has a GPU to take")
+    batch = ("generate", "--run", "demo", "--seeds", f"0-{320 * gpus - 1}", "--shards", str(gpus))
+    mray("submit", *batch, *SMALL, "--gpus", "1")
+    until("all GPUs are taken", lambda: len(running(cluster, "generate")) == gpus)
+    words = ("--run", "urgent", "--input", "demo/augment", "--preset", "tiny", "--kimg", "0.1")
+    mray("submit", "train", *words, *SMALL, "--gpus", "1")
+    until("the training has one of them", lambda: running(cluster, "train"))
+    assert len(running(cluster, "generate")) == gpus - 1
+    mray("wait", "urgent/train", "demo/generate")
+    assert StageRun(open_store(root), "urgent", "train").is_complete()
+    assert [row["seed"] for row in catalog(root)] == list(range(320 * gpus))
