@@ -82,7 +82,7 @@ class Progress:
     stage: str
     indexes: int
     done: tuple[int, ...]
-    refused: tuple[tuple[str, str], ...]
+    refused: tuple[tuple[str, str], ...]  # (item, reason), in the order of the indexes
     is_complete: bool
 
     @property
@@ -242,31 +242,31 @@ class StageRun:
 
     def done_indexes(self) -> tuple[int, ...]:
         """The indexes that bear a marker, ascending."""
-        return self._marked()[0]
-
-    def _marked(self) -> tuple[tuple[int, ...], bool]:
-        """(the indexes that bear a marker, whether the whole stage does), by one list."""
-        stems = {Path(stored.key).stem for stored in self.store.list(self.key("_done/"))}
-        return tuple(sorted(int(stem) for stem in stems if stem.isdigit())), ALL in stems
-
-    def refusals(self) -> Iterator[tuple[str, str]]:
-        """Item and reason of everything refused so far, in the order of the indexes."""
-        keys = [stored.key for stored in self.store.list(self.key("_failed/"))]
-        for key in sorted(keys, key=lambda key: int(Path(key).stem)):
-            for row in json.loads(self.store.read(key))["refused"]:
-                yield row["item"], row["reason"]
+        return _numbers(self._marked("_done/")["_done"])
 
     def progress(self, plan: Plan | None = None) -> Progress:
         """Hold the markers against the plan (which one may have read already)."""
         plan = plan or self.plan()
-        done, is_complete = self._marked()
+        marked = self._marked("_")
         return Progress(
             stage=self.stage,
             indexes=len(plan.indexes) if plan else 0,
-            done=done,
-            refused=tuple(self.refusals()),
-            is_complete=is_complete,
+            done=_numbers(marked["_done"]),
+            refused=tuple(
+                (row["item"], row["reason"])
+                for index in _numbers(marked["_failed"])
+                for row in json.loads(self.read(f"_failed/{index}.json"))["refused"]
+            ),
+            is_complete=ALL in marked["_done"],
         )
+
+    def _marked(self, prefix: str) -> dict[str, list[str]]:
+        """Folder -> what it marks, by one list: of a museum's runs each is asked for it."""
+        found: dict[str, list[str]] = {"_done": [], "_failed": []}
+        for stored in self.store.list(self.key(prefix)):
+            folder, _, name = stored.key.removeprefix(self.prefix).partition("/")
+            found.setdefault(folder, []).append(name.removesuffix(".json"))
+        return found
 
     def is_done(self, index: int | str) -> bool:
         """Whether an index (or ALL) bears a marker, without reading it."""
@@ -359,6 +359,10 @@ def settle_images(store: Store, run: str, images: Mapping[str, str]) -> None:
 def run_names(store: Store) -> list[str]:
     """The runs of a root, by name."""
     return list(store.folders("runs/"))
+
+
+def _numbers(names: Iterable[str]) -> tuple[int, ...]:
+    return tuple(sorted(int(name) for name in names if name.isdigit()))
 
 
 def _ranged(items: Sequence[Any]) -> Sequence[Any] | str:

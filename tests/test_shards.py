@@ -119,7 +119,7 @@ def test_refusals_are_listed_and_counted(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"2 of 7 numbers were refused.*--max-failures 2"):
         run(tmp_path, task)
     stage = StageRun(open_store(tmp_path), "r", "unframe")
-    assert list(stage.refusals()) == [("1", "1: bad"), ("5", "5: bad")]
+    assert stage.progress().refused == (("1", "1: bad"), ("5", "5: bad"))
     assert not stage.is_complete()
     events = run(tmp_path, task, limit=2)  # nothing is done again, only merged
     assert events == [Progress("unframe", 7, 7, "numbers")]

@@ -105,4 +105,4 @@ def test_a_broken_painting_stops_the_stage_unless_it_may_fail(folder: Path, tmp_
         run(tmp_path, "t", folder)
     job, _ = run(tmp_path, "t", folder, max_failures=1)
     assert len(samples(job)) == 39
-    assert [item for item, _ in job.output.refusals()] == ["p07"]
+    assert [item for item, _ in job.output.progress().refused] == ["p07"]

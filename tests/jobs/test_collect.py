@@ -147,7 +147,7 @@ def test_ten_good_among_thirty_broken(tmp_path: Path) -> None:
     for name, (_, words) in BROKEN.items():
         assert reasons[name].startswith(f"{name}: ")
         assert words in reasons[name], reasons[name]
-    assert dict(job.output.refusals()) == reasons
+    assert dict(job.output.progress().refused) == reasons
     rows = catalog(job)
     assert rows.keys() == good.keys()
     for name, row in rows.items():
