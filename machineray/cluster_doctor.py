@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 SKEW_SECONDS = 30.0  # S3 refuses signatures that are 15 minutes off; tokens are stricter
 PROBE_SECONDS = 180.0
+HINDRANCE_SECONDS = 45.0  # what holds a pod up for longer is said, be it that it passes
 STAGE = "doctor"
+NOT_OURS = ("services.nodeports", "services.loadbalancers")  # no submit makes such a Service
+NO_GPU = ("requests.nvidia.com/gpu", "0")  # as a namespace without GPUs says it
 
 # What the Role mray-submitter grants: verb, API group, resource, subresource.
 NEEDED = (
@@ -103,7 +106,7 @@ def _quota(cluster: "Cluster") -> Check:
         used = status.get("used", {})
         for name, hard in status.get("hard", {}).items():
             told.append(f"{name} {used.get(name, '0')}/{hard}")
-            if used.get(name) == hard and hard != "0":
+            if used.get(name) == hard and name not in NOT_OURS and (name, hard) != NO_GPU:
                 full.append(f"{name} ({hard})")
     if full:
         text = f"used up: {', '.join(full)}; wait, cancel something, or raise the ResourceQuota"
@@ -185,15 +188,20 @@ def _probe(cluster: "Cluster", name: str) -> Check:
     from machineray.kube.logs import job_lines
 
     deadline = time.monotonic() + PROBE_SECONDS
-    reason = "nothing said"
+    reason, since = "nothing said", time.monotonic()
     while time.monotonic() < deadline:
         job = cluster.get("Job", name)
         if job is None:
             return Check("pod", False, "the doctor's Job was removed by somebody; try again")
-        reason = explained(cluster, job) or reason
+        told = explained(cluster, job)
+        if told and told != reason:
+            reason, since = told, time.monotonic()
         if job_state(job).state in ("complete", "failed"):
             text = "\n".join(line.text for line in job_lines(cluster, name))
             return _answer_of(text, reason)
+        is_pulling = told.startswith("pulls")
+        if told and not is_pulling and time.monotonic() - since > HINDRANCE_SECONDS:
+            return Check("pod", False, f"does not begin: {reason}")
         time.sleep(0.5)
     return Check("pod", False, f"no answer within {PROBE_SECONDS:.0f} s: {reason}")
 

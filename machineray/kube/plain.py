@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_KEYS = "--from-literal=AWS_ACCESS_KEY_ID=… --from-literal=AWS_SECRET_ACCESS_KEY=…"
+# By a file: what stands on a command line is read by others, and kept.
+_KEYS = "--from-env-file=FILE (AWS_ACCESS_KEY_ID=… and AWS_SECRET_ACCESS_KEY=…, a line each)"
 _PULL = "ErrImagePull|ImagePullBackOff"
 _CREATE = "CreateContainerConfigError|CreateContainerError|FailedMount"
 _START = "StartError|RunContainerError|ContainerCannotRun|CreateContainerError"

@@ -213,12 +213,12 @@ SENTENCES = {
     "secret-missing": (
         "pending",
         "2 pods: no secret mray-bucket: kubectl create secret generic mray-bucket -n words "
-        "--from-literal=AWS_ACCESS_KEY_ID=… --from-literal=AWS_SECRET_ACCESS_KEY=…",
+        "--from-env-file=FILE (AWS_ACCESS_KEY_ID=… and AWS_SECRET_ACCESS_KEY=…, a line each)",
     ),
     "secret-volume-missing": (
         "pending",
         "no secret mray-keys: kubectl create secret generic mray-keys -n words "
-        "--from-literal=AWS_ACCESS_KEY_ID=… --from-literal=AWS_SECRET_ACCESS_KEY=…",
+        "--from-env-file=FILE (AWS_ACCESS_KEY_ID=… and AWS_SECRET_ACCESS_KEY=…, a line each)",
     ),
     "service-account-missing": (
         "pending",
