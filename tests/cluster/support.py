@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from machineray.kube.cluster import Cluster
@@ -119,3 +120,28 @@ def deleted_pod(cluster: Cluster, namespace: str, pod: str) -> int:
         code = until("the container ends", lambda: exit_code(cluster, pod), 90)
     assert code is not None
     return code
+
+
+FAILURE_COUNT = "metadata.annotations['batch.kubernetes.io/job-index-failure-count']"
+
+
+@contextmanager
+def patched(folder: Path, script: str, stage: str = "generate") -> Iterator[None]:
+    """The test's profile patches the stage's pods: a shell script runs in place of the stage.
+
+    "$@" are the stage's arguments, $FAILURES is how often the index has failed before.
+    """
+    profile = folder / "mray.toml"
+    text = profile.read_text()
+    command = json.dumps(["sh", "-c", script, stage])  # JSON's lists and texts are TOML's, too
+    lines = [
+        "[[profiles.test.pod_patch.containers]]",
+        f'name = "{stage}"',
+        f"command = {command}",
+        f'env = [{{ name = "FAILURES", valueFrom.fieldRef.fieldPath = "{FAILURE_COUNT}" }}]',
+    ]
+    profile.write_text(text + "\n".join(lines) + "\n")
+    try:
+        yield
+    finally:
+        profile.write_text(text)
