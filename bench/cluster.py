@@ -303,11 +303,7 @@ def shard_times(bench: Bench, run: str, stage: str) -> dict[str, float]:
     ours = f"machineray/run={run},machineray/stage={stage}"
     (pod,) = json.loads(kubectl("get", "pods", "-l", ours, "-o", "json", *within))["items"]
     log = kubectl("logs", "--timestamps", pod["metadata"]["name"], *within)
-    marks = {
-        "begin": r"begin",
-        "item": rf"{stage}: [1-9].*",
-        "end": r"end",
-    }
+    marks = {"begin": "begin", "item": f"{stage}: [1-9].*", "end": "end"}
     found: dict[str, float] = {}
     for line in log.splitlines():
         stamp, _, text = line.partition(" ")
