@@ -73,10 +73,6 @@ def test_503_of_the_bucket_is_waited_out_by_pods_and_by_wait(
     assert catalog(root) == calm_catalog(mray, root, tmp_path, "0-255")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the driver ends with 1, as for a stage that failed, and its Job takes that for final",
-)
 @pytest.mark.usefixtures("trained")
 def test_503_of_the_bucket_does_not_end_the_pipeline(
     mray: Mray, cluster: Cluster, root: str, front: Front
