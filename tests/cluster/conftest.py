@@ -34,6 +34,15 @@ SMALL = ("--cpu", "50m", "--memory", "1Gi", "--disk", "1Gi")
 Mray = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def on_the_cluster(seconds: float) -> list[pytest.MarkDecorator]:
+    """The marks of a module of tests here: one at a time on the one cluster, at most so long."""
+    return [
+        pytest.mark.cluster,
+        pytest.mark.xdist_group("cluster"),
+        pytest.mark.timeout(seconds),
+    ]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def given() -> None:
     """Skips, and says so, where no cluster is given."""

@@ -10,7 +10,7 @@ import pytest
 from machineray.kube.cluster import Cluster
 from machineray.runs import StageRun
 from machineray.storage import open_store
-from tests.cluster.conftest import Mray
+from tests.cluster.conftest import Mray, on_the_cluster
 from tests.cluster.front import Front
 from tests.cluster.support import (
     catalog,
@@ -22,11 +22,7 @@ from tests.cluster.support import (
     until,
 )
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(600),
-]
+pytestmark = on_the_cluster(600)
 
 SECONDS = 20.0
 

@@ -9,14 +9,10 @@ import pytest
 
 from machineray.kube.cluster import Cluster
 from machineray.storage import open_store
-from tests.cluster.conftest import Mray, kubectl
+from tests.cluster.conftest import Mray, kubectl, on_the_cluster
 from tests.cluster.support import until
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(300),
-]
+pytestmark = on_the_cluster(300)
 
 Red = Callable[..., dict[str, str]]
 

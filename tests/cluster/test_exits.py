@@ -10,7 +10,7 @@ from machineray.kube.objects import index_of
 from machineray.kube.words import job_state
 from machineray.runs import StageRun
 from machineray.storage import open_store
-from tests.cluster.conftest import Mray, kubectl
+from tests.cluster.conftest import Mray, kubectl, on_the_cluster
 from tests.cluster.support import (
     OUT_OF_MEMORY,
     catalog,
@@ -23,11 +23,7 @@ from tests.cluster.support import (
     until,
 )
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(600),
-]
+pytestmark = on_the_cluster(600)
 
 # How the first pod of an index ends. All but bad input may be better another time.
 BAD_INPUT = 65

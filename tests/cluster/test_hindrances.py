@@ -7,14 +7,10 @@ import pytest
 
 from machineray.cluster_doctor import NEEDED
 from machineray.kube.cluster import Cluster
-from tests.cluster.conftest import SMALL, Mray, kubectl
+from tests.cluster.conftest import SMALL, Mray, kubectl, on_the_cluster
 from tests.cluster.support import said, status_says, submit_generate, until
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(600),
-]
+pytestmark = on_the_cluster(600)
 
 
 @pytest.mark.usefixtures("trained")

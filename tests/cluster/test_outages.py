@@ -21,7 +21,7 @@ from machineray.kube.cluster import Cluster
 from machineray.kube.words import job_state
 from machineray.runs import StageRun
 from machineray.storage import open_store
-from tests.cluster.conftest import MRAY, Mray, kubectl
+from tests.cluster.conftest import MRAY, Mray, kubectl, on_the_cluster
 from tests.cluster.front import Asked, Front
 from tests.cluster.support import (
     PATIENCE_SECONDS,
@@ -39,11 +39,7 @@ from tests.cluster.support import (
     until,
 )
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(600),
-]
+pytestmark = on_the_cluster(600)
 
 
 OUTAGE_SECONDS = 20.0

@@ -4,18 +4,12 @@ import json
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from machineray.kube.cluster import Cluster
 from machineray.stages import STAGES
 from machineray.storage import open_store
-from tests.cluster.conftest import MRAY, SMALL, Mray
+from tests.cluster.conftest import MRAY, SMALL, Mray, on_the_cluster
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(900),
-]
+pytestmark = on_the_cluster(900)
 
 WORDS = ("pipeline", "--run", "demo", "--preset", "tiny", "--kimg", "0.1", "--seeds", "0-3")
 

@@ -12,7 +12,7 @@ from machineray.kube.words import job_state
 from machineray.runs import StageRun, sha256_of
 from machineray.storage import open_store
 from machineray.tracking import bucket_row
-from tests.cluster.conftest import SMALL, Mray, kubectl
+from tests.cluster.conftest import SMALL, Mray, kubectl, on_the_cluster
 from tests.cluster.support import (
     catalog,
     deleted_pod,
@@ -25,11 +25,7 @@ from tests.cluster.support import (
     until,
 )
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(600),
-]
+pytestmark = on_the_cluster(600)
 
 
 def local_samples(mray: Mray, root: str, folder: Path, seeds: list[int]) -> dict[int, str]:

@@ -5,14 +5,10 @@ import pytest
 from machineray.kube.cluster import Cluster
 from machineray.runs import StageRun
 from machineray.storage import open_store
-from tests.cluster.conftest import SMALL, Mray
+from tests.cluster.conftest import SMALL, Mray, on_the_cluster
 from tests.cluster.support import catalog, pods, until
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(600),
-]
+pytestmark = on_the_cluster(600)
 
 
 def gpus_of_the_cluster(cluster: Cluster) -> int:

@@ -13,14 +13,10 @@ from machineray.kube.cluster import Cluster
 from machineray.kube.manifests import JobSpec, Resources, job_manifest, torchrun
 from machineray.stages import STAGES
 from machineray.storage import open_store
-from tests.cluster.conftest import SMALL, Mray, kubectl
+from tests.cluster.conftest import SMALL, Mray, kubectl, on_the_cluster
 from tests.cluster.support import said, submit_generate
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(600),
-]
+pytestmark = on_the_cluster(600)
 
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 SHOWN = "jobs,pods,services,configmaps,events,endpointslices,serviceaccounts"

@@ -8,15 +8,11 @@ import pytest
 
 from machineray.kube.cluster import Cluster
 from machineray.stages import STAGES
-from tests.cluster.conftest import SMALL, Mray, kubectl
+from tests.cluster.conftest import SMALL, Mray, kubectl, on_the_cluster
 from tests.cluster.front import Asked, Front
 from tests.cluster.support import end_of, ended_pod, kept_pod, seconds_to_end, until
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(600),
-]
+pytestmark = on_the_cluster(600)
 
 GRACE_SECONDS = 20.0  # of the 30 that a pod has
 INPUTS = {stage.name: f"demo/{stage.needs[0]}" for stage in STAGES if stage.needs}
