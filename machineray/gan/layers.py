@@ -6,6 +6,7 @@ darkens it.
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,18 @@ LEAKY_SLOPE = 0.2
 def activated(x: Tensor) -> Tensor:
     """Leaky ReLU of slope 0.2, times sqrt(2) so that the variance stays about 1."""
     return F.leaky_relu(x, LEAKY_SLOPE) * math.sqrt(2)
+
+
+def at_least_single(x: Tensor) -> Tensor:
+    """bfloat16 -> float32; what is as precise as that, or more, stays."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """Single precision inside, also where the surroundings are computed in bfloat16."""
+    if not torch.is_autocast_enabled(x.device.type):
+        return nullcontext()
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def upsampled(x: Tensor) -> Tensor:
@@ -119,12 +132,35 @@ class ModulatedConv(nn.Module):
 def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
     """(N, C, H, W) -> (N, C + 1, H, W): how much the samples of a group differ, as one more map.
 
-    Karras 2018, sec. 3; the groups are strided over the batch, so that neighbours stay apart.
+    Karras 2018, sec. 3. Neighbours are a group, so that a batch may be cut between groups.
     """
     samples, _, height, width = x.shape
     size = math.gcd(group, samples)
-    groups = x.reshape(size, samples // size, *x.shape[1:])
-    variance = (groups - groups.mean(dim=0)).square().mean(dim=0)
-    spread = (variance + 1e-8).sqrt().mean(dim=(1, 2, 3))
-    maps = spread.repeat(size).reshape(samples, 1, 1, 1).expand(-1, 1, height, width)
+    groups = at_least_single(x.reshape(samples // size, size, *x.shape[1:]))
+    variance = (groups - groups.mean(dim=1, keepdim=True)).square().mean(dim=1)
+    spread = (variance + 1e-8).sqrt().mean(dim=(1, 2, 3)).to(x.dtype)
+    maps = spread.repeat_interleave(size)[:, None, None, None].expand(-1, 1, height, width)
     return torch.cat((x, maps), dim=1)
+
+
+class GroupBatchNorm(nn.BatchNorm2d):
+    """Batch norm with the statistics of each group of samples, whatever else is in the batch.
+
+    The running statistics do not follow the training: `calibrated` takes them from fixed samples
+    when a network is to draw, so that they are a function of its weights alone.
+    """
+
+    def __init__(self, channels: int, group: int) -> None:
+        super().__init__(channels, momentum=None)
+        self.group = group
+        self.is_measuring = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        if self.is_measuring or not self.training:
+            return super().forward(x)
+        parts = [
+            F.batch_norm(part, None, None, self.weight, self.bias, True, 0.0, self.eps)
+            for part in torch.split(x, self.group)
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)

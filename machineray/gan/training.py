@@ -17,8 +17,10 @@ from torch import Tensor
 
 from machineray import __version__
 from machineray.errors import InputError, StageError
+from machineray.gan.compute import Compute
+from machineray.gan.networks import calibrate
 from machineray.gan.presets import Preset
-from machineray.gan.randomness import batch_order, generator_for
+from machineray.gan.randomness import batch_order
 from machineray.gan.sampling import grid, sample
 from machineray.gan.state import checkpoint_bytes, restore, snapshot_bytes
 from machineray.gan.steps import Training, Values, new_training, step
@@ -82,45 +84,49 @@ def train(
     config: Config,
     images: NDArray[np.uint8],
     *,
+    compute: Compute | None = None,
     resume: bytes | None = None,
     stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float = 600.0,
 ) -> Iterator[Tick | Snapshot | Checkpoint]:
     """Train on images (N, 3, R, R) until config.kimg, or until `stop()`, with a checkpoint.
 
+    Of several processes all do this together, and the first one gives snapshots and checkpoints.
+
     Raises InputError for pictures of another size or a checkpoint of another config, StageError
     when a loss is no longer a number.
     """
     preset = config.preset
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    compute = compute or Compute()
+    is_first = compute.world.rank == 0
     _check_images(images, preset)
-    training = new_training(preset, config.seed, device)
+    training = new_training(preset, config.seed, compute)
     sums: dict[str, list[float]] = {}
     if resume is not None:
         about = restore(training, resume, "the checkpoint")
         _check_same(config, about)
         sums = about["sums"]
-    elif config.total_nimg:
+    elif config.total_nimg and is_first:
         yield _snapshot(training, config)
     start_time = tick_time = checkpoint_time = time.monotonic()
     while training.nimg < config.total_nimg:
-        real_img = _batch(images, config, training.nimg, device)
-        rng = generator_for("step", config.seed, training.nimg, device=device)
+        real_img = _batch(images, config, training.nimg, compute)
         before = training.nimg
-        _add(sums, step(training, real_img, rng), training.nimg)
+        _add(sums, step(training, real_img), training.nimg)
         is_last = training.nimg >= config.total_nimg
         if _passes(before, training.nimg, preset.tick_kimg) or is_last:
             now = time.monotonic()
             means = {name: total / count for name, (total, count) in sums.items()}
             yield Tick(training.nimg, now - tick_time, means)
             tick_time, sums = now, {}
-        if _passes(before, training.nimg, snapshot_kimg(config)) or is_last:
+        if is_first and (_passes(before, training.nimg, snapshot_kimg(config)) or is_last):
             yield _snapshot(training, config)
         now = time.monotonic()
         early_seconds = max(FIRST_CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (now - start_time))
         is_due = now - checkpoint_time >= min(checkpoint_seconds, early_seconds)
-        is_stopped = stop()  # asked once: a stop that comes now is the next step's
-        if is_last or is_due or is_stopped:
+        # Asked once: a stop that comes now is the next step's.
+        is_stopped = compute.world.any(stop())
+        if is_first and (is_last or is_due or is_stopped):
             yield Checkpoint(
                 training.nimg, checkpoint_bytes(training, {**config.about(), "sums": sums})
             )
@@ -140,20 +146,22 @@ def _passes(before: int, after: int, every_kimg: float) -> bool:
     return before // every != after // every
 
 
-def _batch(images: NDArray[np.uint8], config: Config, nimg: int, device: torch.device) -> Tensor:
-    """The next batch (N, 3, R, R) in [-1, 1]."""
-    indices, mirrored = batch_order(
-        config.seed, nimg, config.preset.batch, len(images), config.x_mirror
-    )
+def _batch(images: NDArray[np.uint8], config: Config, nimg: int, compute: Compute) -> Tensor:
+    """This process's share of the next batch, (N, 3, R, R) in [-1, 1]."""
+    preset = config.preset
+    share = compute.world.share(preset.batch // preset.group)
+    first, count = nimg + share.start * preset.group, len(share) * preset.group
+    indices, mirrored = batch_order(config.seed, first, count, len(images), config.x_mirror)
     chosen = [
         images[i, :, :, ::-1] if m else images[i] for i, m in zip(indices, mirrored, strict=True)
     ]
-    pixels = torch.from_numpy(np.stack(chosen)).to(device)
-    return pixels.float() / 127.5 - 1
+    pixels = torch.from_numpy(np.stack(chosen)).to(compute.device)
+    return pixels.to(torch.get_default_dtype()) / 127.5 - 1
 
 
 def _snapshot(training: Training, config: Config) -> Snapshot:
     generator = training.generator_ema
+    calibrate(generator)
     side = config.preset.resolution
     columns = min(GRID_COLUMNS, max(2, GRID_PX // side))
     rows = min(GRID_ROWS, max(2, GRID_PX // side))

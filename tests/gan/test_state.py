@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +24,7 @@ from machineray.gan.steps import Training, new_training
 
 
 def training_of(preset: Preset, seed: int = 0) -> Training:
-    return new_training(preset, seed, torch.device("cpu"))
+    return new_training(preset, seed)
 
 
 @pytest.fixture(scope="module")
