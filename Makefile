@@ -57,20 +57,29 @@ format: environment
 
 # `pip install ISR` cannot resolve on today's Python: TensorFlow and what ISR really uses, then ISR.
 isr:
-	@$(PYTHON) tools/environment.py .venv-isr --extra isr \
-		--requirements docker/isr-requirements.txt --no-deps ISR==2.2.0
+	@$(PYTHON) tools/environment.py .venv-isr --requirements docker/isr-requirements.txt \
+		--no-deps ISR==2.2.0
 
 bench: environment
 	@for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
 
-# One build a target; what they share comes from the layers of the one before. Docker's provenance
-# would give each build of the same code another digest.
+# One build a target, the code first. Those for pictures and the others share no dependencies and so
+# go side by side. podman 4.3 would look at every step of the code again for each target: it gets the
+# code as an image. Docker's provenance would give each build of the same code another digest.
+PICTURES = collect curate unframe augment gallery
+CODE = localhost/machineray-code:$(TAG)
+BUILD = $(DOCKER) build -q -f docker/Dockerfile --build-arg VARIANT=$(VARIANT) --build-arg VERSION=$(VERSION) \
+	--build-arg REVISION=$$(git describe --always --abbrev=40 --match= --dirty)
 images: export DOCKER_BUILDKIT = 1
 images: export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
 images:
-	@for stage in $(STAGES); do echo "$(IMAGE)"; $(DOCKER) build -q -f docker/Dockerfile --target $$stage \
-		-t $(IMAGE) --build-arg VARIANT=$(VARIANT) --build-arg VERSION=$(VERSION) \
-		--build-arg REVISION=$$(git describe --always --abbrev=40 --match= --dirty) . || exit 1; done
+	@$(BUILD) --target code -t $(CODE) . >/dev/null
+	@build() { for stage; do \
+		digest=$$($(BUILD) --target $$stage -t $(IMAGE) \
+			$(if $(filter podman,$(notdir $(DOCKER))),--build-context code=container-image://$(CODE)) .) \
+		&& echo "$(IMAGE) $$digest" || return 1; done; }; \
+	build $(filter $(PICTURES),$(STAGES)) & \
+	build $(filter-out $(PICTURES),$(STAGES)); failed=$$?; wait $$! && exit $$failed
 
 # Docker takes a registry on localhost without TLS as it is, podman wants to be told.
 push:

@@ -254,4 +254,5 @@ def main(function: JobFunction) -> None:
         sys.stderr.write(f"{function.__name__}: {error}\n")
         sys.exit(error.pod_exit_code)
     except Terminated:
-        sys.exit(SIGTERM_EXIT)
+        sys.stderr.flush()
+        os._exit(SIGTERM_EXIT)  # the usual way out waits for threads, which a bucket may hold up

@@ -56,7 +56,7 @@ def _python() -> Check:
 
 
 def _packages() -> Check:
-    wanted = ("pillow", "numpy", "albumentations", "imagehash", "torch", "safetensors")
+    wanted = ("pillow", "numpy", "albumentations", "torch", "safetensors")
     missing = [name for name in wanted if not _version(name)]
     if missing:
         text = f"missing: {', '.join(missing)}; pip install 'machineray[all]'"

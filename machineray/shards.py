@@ -100,20 +100,20 @@ def each(
         except InputError as error:
             return error
 
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[tuple[Item, Future[Value | InputError]]] = deque()
-        source = iter(items)
-        try:
-            while True:
-                for item in itertools.islice(source, 2 * workers - len(waiting)):
-                    waiting.append((item, pool.submit(attempt, item)))
-                if not waiting:
-                    return
-                item, future = waiting.popleft()
-                yield item, future.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
+    pool = ThreadPoolExecutor(workers)
+    waiting: deque[tuple[Item, Future[Value | InputError]]] = deque()
+    source = iter(items)
+    try:
+        while True:
+            for item in itertools.islice(source, 2 * workers - len(waiting)):
+                waiting.append((item, pool.submit(attempt, item)))
+            if not waiting:
+                return
+            item, future = waiting.popleft()
+            yield item, future.result()
+    finally:
+        # Not for threads that are at work: a bucket that hangs would hold up a pod told to stop.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def execute(

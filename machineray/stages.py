@@ -31,11 +31,11 @@ class Stage:
 
     `items_per_index` is how many items one index of the plan holds: the grain at which work is
     resumed and spread. `max_failures` None: refusing bad input is the stage's work, not a failure.
+    What a stage imports comes by the extra of its name: pip install 'machineray[unframe]'.
     """
 
     name: str
     needs: tuple[str, ...]  # the first one is the default of --input
-    extra: str  # pip install machineray[extra]
     items_per_index: int
     max_failures: int | None
     unit: str
@@ -46,23 +46,23 @@ class Stage:
 
 # fmt: off
 STAGES = (
-    Stage("collect", (), "collect", 32, None, "files",
+    Stage("collect", (), 32, None, "files",
           "Take paintings from a folder or a bucket.", Pod(512, "1", "2Gi")),
-    Stage("curate", ("collect",), "images", 32, None, "paintings",
+    Stage("curate", ("collect",), 32, None, "paintings",
           "Sort out small and twice.", Pod(512, "1", "2Gi")),
-    Stage("unframe", ("curate",), "images", 16, 0, "paintings",
+    Stage("unframe", ("curate",), 16, 0, "paintings",
           "Cut frames, mats and walls.", Pod(256, "1", "3Gi")),
-    Stage("augment", ("unframe",), "images", 32, 0, "paintings",
+    Stage("augment", ("unframe",), 32, 0, "paintings",
           "Make the training squares.", Pod(512, "1", "3Gi")),
-    Stage("train", ("augment",), "train", 1, 0, "kimg",
+    Stage("train", ("augment",), 1, 0, "kimg",
           "Train the GAN, or go on with it.",
           Pod(1, "4", "16Gi", "32Gi", gpus=1, grace_seconds=90, retries=20,
               priority_class=TRAIN_PRIORITY)),
-    Stage("generate", ("train",), "train", 32, 0, "samples",
+    Stage("generate", ("train",), 32, 0, "samples",
           "Draw one sample a seed.", Pod(2048, "2", "4Gi")),
-    Stage("finish", ("generate",), "finish", 1, 0, "artworks",
+    Stage("finish", ("generate",), 1, 0, "artworks",
           "Aspect, noise, upscaling, credits.", Pod(32, "2", "6Gi")),
-    Stage("gallery", ("finish",), "gallery", 1, 0, "artworks",
+    Stage("gallery", ("finish",), 1, 0, "artworks",
           "Hang the artworks on one page.", Pod(5000, "1", "4Gi")),
 )
 # fmt: on

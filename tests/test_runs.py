@@ -1,5 +1,6 @@
 """The layout: plans are settled once, only markers mean done."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from machineray.runs import (
     run_names,
     settle_run,
 )
-from machineray.storage import open_store
+from machineray.storage import FolderStore, Stored, open_store
 
 
 @pytest.fixture
@@ -82,6 +83,28 @@ def test_only_markers_mean_done(stage: StageRun) -> None:
     progress = stage.progress()
     assert (progress.state, progress.done) == ("complete", (0, 1))
     assert progress.refused == (("b.png", "b.png: empty"),)
+
+
+def test_markers_and_refusals_come_by_one_list(
+    stage: StageRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A museum's status asks it of every run; what else lies there is not looked at."""
+    stage.settle_plan(PLAN)
+    stage.write("paintings/a.png", b"pixels")
+    stage.mark_failed(1, [("c.png", "c.png: empty")])
+    stage.mark_done(1, Marker((), refused=1))
+    listed: list[str] = []
+    ask = FolderStore.list
+
+    def counted(store: FolderStore, prefix: str = "") -> Iterator[Stored]:
+        for stored in ask(store, prefix):
+            listed.append(stored.key.removeprefix(stage.prefix))
+            yield stored
+
+    monkeypatch.setattr(FolderStore, "list", counted)
+    progress = stage.progress()
+    assert (progress.done, progress.refused) == ((1,), (("c.png", "c.png: empty"),))
+    assert listed == ["_done/1.json", "_failed/1.json"]
 
 
 def test_an_incomplete_stage_says_how_to_complete_it(stage: StageRun) -> None:

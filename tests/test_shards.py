@@ -1,6 +1,7 @@
 """Doing a plan: in parts, again after a kill, with bad input, by several at once."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,21 @@ def test_each_does_not_run_ahead() -> None:
     next(values)
     values.close()  # type: ignore[attr-defined]
     assert len(started) <= 4
+
+
+def test_each_does_not_wait_for_a_thread_that_hangs() -> None:
+    """Or a pod that is told to stop would outlive its grace where a bucket does not answer."""
+    first, never = threading.Event(), threading.Event()
+
+    def hang(number: int) -> None:
+        if number:
+            first.set()
+            never.wait(60)
+
+    values = each(hang, range(8), workers=1)
+    next(values)
+    assert first.wait(10)
+    began = time.monotonic()
+    values.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - began < 30
+    never.set()

@@ -76,7 +76,7 @@ def make(arguments: argparse.Namespace) -> None:
             "off",
         ]
     )
-    wants_torch = any(name in arguments.extra for name in ("all", "train", "finish"))
+    wants_torch = any(name in arguments.extra for name in ("all", "train", "generate", "finish"))
     small = wants_torch and not has_nvidia_gpu() and sys.platform == "linux" and answers()
     if small and not uv:
         run([*install, "torch", "--index-url", TORCH_CPU_INDEX])

@@ -14,6 +14,7 @@ from machineray.storage import open_store
 from tests.cluster.conftest import SMALL, Mray, kubectl
 
 PATIENCE_SECONDS = 120.0
+OUT_OF_MEMORY = "out of memory"
 
 Answer = TypeVar("Answer")
 
@@ -89,6 +90,25 @@ def status_says(mray: Mray, what: str, *wanted: str) -> str:
         return until(f"status says {wanted}", ask, 60)
     except AssertionError as error:
         raise AssertionError(f"{error}; it says:\n{told[-1]}") from error
+
+
+def end_of(pod: dict[str, Any]) -> int | str:
+    """An ended pod's exit code, or that memory ran out."""
+    (status,) = pod["status"]["containerStatuses"]
+    end = status["state"]["terminated"]
+    return OUT_OF_MEMORY if end["reason"] == "OOMKilled" else int(end["exitCode"])
+
+
+def stage_jobs(cluster: Cluster) -> dict[str, str]:
+    """uid -> stage of all Jobs."""
+    return {
+        job["metadata"]["uid"]: job["metadata"]["labels"]["machineray/stage"]
+        for job in cluster.list("Job")
+    }
+
+
+def driver_pods(cluster: Cluster) -> list[str]:
+    return [name for name in pods(cluster, "Running") if "-pipeline-" in name]
 
 
 @contextmanager

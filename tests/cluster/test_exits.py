@@ -12,7 +12,9 @@ from machineray.runs import StageRun
 from machineray.storage import open_store
 from tests.cluster.conftest import Mray, kubectl
 from tests.cluster.support import (
+    OUT_OF_MEMORY,
     catalog,
+    end_of,
     only_job,
     patched,
     said,
@@ -28,7 +30,7 @@ pytestmark = [
 ]
 
 # How the first pod of an index ends. All but bad input may be better another time.
-OUT_OF_MEMORY, BAD_INPUT = "out of memory", 65
+BAD_INPUT = 65
 ENDS: dict[int, int | str] = {
     1: 1,
     3: 3,
@@ -68,12 +70,6 @@ def pods_of(cluster: Cluster, index: int) -> list[dict[str, Any]]:
     """The pods of one index, the oldest first."""
     found = [pod for pod in cluster.list("Pod") if index_of(pod) == index]
     return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-
-
-def end_of(pod: dict[str, Any]) -> int | str:
-    (status,) = pod["status"]["containerStatuses"]
-    end = status["state"]["terminated"]
-    return OUT_OF_MEMORY if end["reason"] == "OOMKilled" else int(end["exitCode"])
 
 
 @pytest.mark.usefixtures("trained")

@@ -11,11 +11,12 @@ from machineray.storage import open_store
 from tests.cluster.conftest import Mray
 from tests.cluster.support import (
     catalog,
+    driver_pods,
     drop_markers,
     kill_pod,
     only_job,
-    pods,
     said,
+    stage_jobs,
     submit_generate,
     until,
 )
@@ -66,18 +67,6 @@ def test_markers_count_and_not_the_jobs_word(mray: Mray, cluster: Cluster, root:
     mray("wait", "demo/generate")
     assert [row["seed"] for row in catalog(root)] == list(range(192))
     assert {index: output.done(index) for index in kept} == kept
-
-
-def stage_jobs(cluster: Cluster) -> dict[str, str]:
-    """uid -> stage of all Jobs."""
-    return {
-        job["metadata"]["uid"]: job["metadata"]["labels"]["machineray/stage"]
-        for job in cluster.list("Job")
-    }
-
-
-def driver_pods(cluster: Cluster) -> list[str]:
-    return [name for name in pods(cluster, "Running") if "-pipeline-" in name]
 
 
 def kill_driver(cluster: Cluster, namespace: str, stage: str) -> dict[str, str]:

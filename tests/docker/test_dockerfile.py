@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from machineray.stages import STAGES, stage_named
+from machineray.stages import STAGES
 
 PROJECT = Path(__file__).resolve().parents[2]
 TEXT = (PROJECT / "docker" / "Dockerfile").read_text()
@@ -99,10 +99,7 @@ def test_a_target_is_unprivileged_labelled_and_has_its_code_on_top(name: str) ->
 @pytest.mark.parametrize("name", sorted(TARGETS - {"pipeline", "finish-isr"}))
 def test_an_image_holds_its_extra_and_no_other(name: str, lists: dict[str, list[str]]) -> None:
     inside = {line for part in installed(name) for line in lists[part]}
-    extra = set(lists[stage_named(name).extra])
-    assert inside <= extra | set(lists["stage"])
-    if name != "generate":  # draws with what training learned, without what it learned it with
-        assert inside == extra | set(lists["stage"])
+    assert inside == set(lists[name]) | set(lists["stage"])
     assert not any(line.startswith("kubernetes") for line in inside)
 
 

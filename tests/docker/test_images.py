@@ -19,22 +19,31 @@ from typing import Any
 import pytest
 
 from machineray import __version__
+from machineray.stages import STAGES
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("images")]
 
 PROJECT = Path(__file__).resolve().parents[2]
 TORCH = ("train", "generate", "finish")
-LEAN = ("collect", "curate", "unframe", "augment", "gallery")
+# MB unpacked, Debian and Python included: 400 is the goal, DECISIONS.md says what two miss it by.
+BUDGETS_MB = {"collect": 400, "curate": 400, "gallery": 400, "unframe": 500, "augment": 640}
+LEAN = tuple(BUDGETS_MB)
 ALL = ("pipeline", *LEAN, *TORCH, "finish-isr")
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+TRAINER = {"efficientnet", "tensorboardx"}
+LEARNERS = {"torch", "tensorflow"}
+PAINTERS = {"opencv", "albumentations", "scipy", "imagehash"}
 FOREIGN = {  # what must not be inside, by target
-    **{name: {"torch", "tensorflow", "kubernetes"} for name in LEAN},
-    **{name: {"tensorflow", "albumentations", "opencv", "scipy", "kubernetes"} for name in TORCH},
+    **{name: {*LEARNERS, *PAINTERS, "kubernetes"} for name in ("collect", "curate", "gallery")},
+    "unframe": {*LEARNERS, *PAINTERS - {"opencv"}, "kubernetes"},
+    "augment": {*LEARNERS, "imagehash", "kubernetes"},
+    "train": {"tensorflow", *PAINTERS, "kubernetes"},
+    **{name: {"tensorflow", *PAINTERS, *TRAINER, "kubernetes"} for name in ("generate", "finish")},
     "pipeline": {"numpy", "pillow", "torch"},
-    "finish-isr": {"torch", "albumentations", "kubernetes"},
+    "finish-isr": {"torch", *PAINTERS, "kubernetes"},
 }
 
 
@@ -145,8 +154,9 @@ def test_labels_say_what_it_is(images: Images, stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", LEAN)
-def test_a_lean_image_is_at_most_400_mb_to_pull(images: Images, stage: str) -> None:
-    assert sum(layer["size"] for layer in images.pushed_layers(stage)) <= 400e6
+def test_a_lean_image_keeps_its_budget(images: Images, stage: str) -> None:
+    assert images.inspect(images.name(stage))["Size"] <= BUDGETS_MB[stage] * 1e6
+    assert sum(layer["size"] for layer in images.pushed_layers(stage)) <= 250e6  # to pull
 
 
 def test_the_images_of_torch_share_its_layer(images: Images) -> None:
@@ -155,6 +165,38 @@ def test_the_images_of_torch_share_its_layer(images: Images) -> None:
     common = layers[0].keys() & layers[1].keys() & layers[2].keys()
     for sizes in layers:
         assert sum(size for digest, size in sizes.items() if digest not in common) < 50e6
+
+
+WORK = {
+    "collect": ("--input", "/paintings"),
+    "curate": (),
+    "unframe": (),
+    "augment": ("--resolution", "32", "--variants", "1"),
+    "train": ("--preset", "tiny", "--kimg", "0.024"),
+    "generate": ("--seeds", "0-3"),
+    "finish": (),
+    "gallery": (),
+}
+
+
+def test_every_stage_runs_in_its_own_image(images: Images, tmp_path: Path, paintings: Path) -> None:
+    """Each with a read-only root and no network, on what the one before it wrote."""
+    root, few = tmp_path / "root", tmp_path / "paintings"
+    few.mkdir()
+    for painting in sorted(paintings.glob("*.jpg"))[:8]:
+        shutil.copy(painting, few)
+    root.mkdir()
+    root.chmod(0o777)
+    tmp_path.chmod(0o755)
+    options = ("--rm", "--read-only", "--network=none", "--cap-drop=all", "--env=OMP_NUM_THREADS=1")
+    mounts = (f"--volume={root}:/root", f"--volume={few}:/paintings:ro")
+    for stage in STAGES:
+        work = ("--run", "x", "--root", "/root", *WORK[stage.name])
+        done = images.call("run", *options, *mounts, images.name(stage.name), *work, check=False)
+        assert done.returncode == 0, f"{stage.name}: {done.stderr[-2000:]}"
+    run = root / "runs" / "x"
+    assert len(list((run / "finish" / "artworks").glob("*.png"))) == 4
+    assert (run / "gallery" / "index.html").is_file()
 
 
 def test_the_collect_image_holds_the_example_paintings(images: Images) -> None:
@@ -204,8 +246,7 @@ def test_a_change_of_code_moves_one_small_layer(
     assert images.pushed_layers("train")[-1]["size"] <= 5e6
 
 
-def test_a_running_stage_ends_with_143_on_sigterm(images: Images) -> None:
-    paintings = PROJECT / "examples" / "paintings"
+def test_a_running_stage_ends_with_143_on_sigterm(images: Images, paintings: Path) -> None:
     options = ("--read-only", "--network=none", "-v", f"{paintings}:/paintings:ro")
     work = ("--run", "x", "--root", "/tmp/runs", "--input", "/paintings", "--variants", "100")
     container = images.call("run", "-d", *options, images.name("augment"), *work).stdout.strip()

@@ -1,0 +1,99 @@
+"""The bucket answers 503 for a while: it is waited out, and what it holds afterwards is whole."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from machineray.kube.cluster import Cluster
+from machineray.runs import StageRun
+from machineray.storage import open_store
+from tests.cluster.conftest import Mray
+from tests.cluster.front import Front, opened_front
+from tests.cluster.support import (
+    catalog,
+    driver_pods,
+    end_of,
+    said,
+    stage_jobs,
+    submit_generate,
+    until,
+)
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.xdist_group("cluster"),
+    pytest.mark.timeout(600),
+]
+
+SECONDS = 30.0
+
+
+@pytest.fixture
+def front(namespace: str) -> Iterator[Front]:
+    """What the pods take for the bucket."""
+    with opened_front(namespace) as opened:
+        yield opened
+
+
+def calm_catalog(mray: Mray, root: str, folder: Path, seeds: str) -> list[dict[str, Any]]:
+    """The catalog of the same samples, drawn on this machine from the same snapshot."""
+    store, place = open_store(root), str(folder / "calm")
+    snapshot = folder / "snapshot.safetensors"
+    snapshot.write_bytes(store.read("runs/demo/train/snapshot.safetensors"))
+    words = ("--run", "demo", "--root", place, "--snapshot", str(snapshot), "--seeds", seeds)
+    mray("run", "generate", *words)
+    return catalog(place)
+
+
+@pytest.mark.usefixtures("trained")
+def test_503_of_the_bucket_is_waited_out_by_pods_and_by_wait(
+    mray: Mray,
+    cluster: Cluster,
+    root: str,
+    front: Front,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = StageRun(open_store(root), "demo", "generate")
+    submit_generate(mray, "--seeds", "0-255", "--shards", "4", "--parallelism", "3")
+    assert output.done_indexes() == ()  # a client of its own, not the front's
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as laptop:
+        laptop.setenv("AWS_ENDPOINT_URL", front.url)
+        waiting = pool.submit(mray, "wait", "demo/generate")
+        until("the first index is done", output.done_indexes)
+        began = time.monotonic()
+        with front.refusing():
+            text = said(mray("status", "demo/generate", rc=1))
+            assert "the server still answers 503 SlowDown after several tries" in text
+            assert "run the same command again later" in text and "Traceback" not in text
+            time.sleep(max(0.0, SECONDS - (time.monotonic() - began)))
+            pods_refused = sum(front.refused.values())
+            assert not output.is_complete() and not waiting.done()
+        waiting.result()
+    assert pods_refused > 0
+    ends = [end_of(pod) for pod in cluster.list("Pod")]
+    assert ends.count(0) == 4 and set(ends) <= {0, 1}
+    assert output.done_indexes() == tuple(range(8))
+    assert catalog(root) == calm_catalog(mray, root, tmp_path, "0-255")
+
+
+@pytest.mark.usefixtures("trained")
+def test_503_of_the_bucket_does_not_end_the_pipeline(
+    mray: Mray, cluster: Cluster, root: str, front: Front
+) -> None:
+    """The driver alone meets it, when it wants to see whether its first stage is complete."""
+    words = ("--trained", "demo/train", "--run", "more", "--seeds", "0-7")
+    mray("submit", "pipeline", *words, "--cpu", "50m", "--memory", "2Gi")
+    until("generate is submitted", lambda: "generate" in stage_jobs(cluster).values())
+    (driver,) = driver_pods(cluster)
+    address = (cluster.get("Pod", driver) or {})["status"]["podIP"]
+    with front.refusing(lambda asked: asked.who == address):
+        until("the driver is refused often", lambda: front.refused[address] >= 6)
+        time.sleep(10)
+    mray("wait", "more/pipeline")
+    assert StageRun(open_store(root), "more", "gallery").is_complete()
+    assert len(stage_jobs(cluster)) == 4
