@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -31,6 +31,18 @@ FIRST_CHECKPOINT_SECONDS = 20.0
 CHECKPOINT_SHARE = 0.2
 GRID_PX = 1536  # about the width of a picture grid
 GRID_COLUMNS, GRID_ROWS = 6, 4
+
+
+class Pictures(Protocol):
+    """What is trained on: an array (N, 3, H, W) of uint8, or what gives one picture at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, 3, H, W)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True)
@@ -82,14 +94,14 @@ class Checkpoint:
 
 def train(
     config: Config,
-    images: NDArray[np.uint8],
+    images: Pictures,
     *,
     compute: Compute | None = None,
     resume: bytes | None = None,
     stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float = 600.0,
 ) -> Iterator[Tick | Snapshot | Checkpoint]:
-    """Train on images (N, 3, R, R) until config.kimg, or until `stop()`, with a checkpoint.
+    """Train on uint8 images (N, 3, R, R) until config.kimg, or until `stop()`, with a checkpoint.
 
     Of several processes all do this together, and the first one gives snapshots and checkpoints.
 
@@ -146,14 +158,14 @@ def _passes(before: int, after: int, every_kimg: float) -> bool:
     return before // every != after // every
 
 
-def _batch(images: NDArray[np.uint8], config: Config, nimg: int, compute: Compute) -> Tensor:
+def _batch(images: Pictures, config: Config, nimg: int, compute: Compute) -> Tensor:
     """This process's share of the next batch, (N, 3, R, R) in [-1, 1]."""
     preset = config.preset
     share = compute.world.share(preset.batch // preset.group)
     first, count = nimg + share.start * preset.group, len(share) * preset.group
     indices, mirrored = batch_order(config.seed, first, count, len(images), config.x_mirror)
     chosen = [
-        images[i, :, :, ::-1] if m else images[i] for i, m in zip(indices, mirrored, strict=True)
+        images[i][:, :, ::-1] if m else images[i] for i, m in zip(indices, mirrored, strict=True)
     ]
     pixels = torch.from_numpy(np.stack(chosen)).to(compute.device)
     return pixels.to(torch.get_default_dtype()) / 127.5 - 1
@@ -182,7 +194,7 @@ def _add(sums: dict[str, list[float]], values: Values, nimg: int) -> None:
         sums[name] = [total + value, count + 1]
 
 
-def _check_images(images: NDArray[np.uint8], preset: Preset) -> None:
+def _check_images(images: Pictures, preset: Preset) -> None:
     side = preset.resolution
     if len(images) == 0 or images.shape[1:] != (3, side, side):
         raise InputError(

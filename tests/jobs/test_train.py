@@ -5,6 +5,7 @@ import math
 import resource
 import shutil
 import struct
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from PIL import Image
 from jobs import Job
 from jobs.augment import augment
 from jobs.train import CHECKPOINTS_KEPT, train, training_images
-from machineray.errors import NotFoundError, StorageError, UsageError
-from machineray.log import Event, Progress
+from machineray.errors import InputError, NotFoundError, StorageError, UsageError
+from machineray.gan.presets import preset_named
+from machineray.log import Event, Note, Progress
 from machineray.runs import parsed_lines
 
 BATCH = 8
@@ -160,7 +162,10 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
         newest.unlink()
     else:
         newest.with_suffix(".json").write_bytes(b'{"nimg": 4')
-    first = next(event for event in train_at(unfinished) if isinstance(event, Progress))
+    events = train_at(unfinished)
+    (said,) = [e.text for e in events if isinstance(e, Note) and "the one before" in e.text]
+    assert newest.name in said
+    first = next(event for event in events if isinstance(event, Progress))
     assert (first.done, first.text) == ((NIMG - BATCH) / 1000, "goes on")
     for name in ("snapshot.safetensors", f"checkpoints/{newest.name}", "catalog.jsonl"):
         assert (folder(unfinished) / name).read_bytes() == (folder(whole) / name).read_bytes()
@@ -200,17 +205,36 @@ def test_nothing_to_look_at_is_refused_before_anything_is_planned(squares: Path)
     assert not folder(squares).exists()
 
 
-def test_a_full_disk_is_told_in_one_line(squares: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_told_in_one_line(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A limit on the size of files stands for it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     squares_of = Job(stage="augment", run="t", root=str(squares)).output
+    preset = preset_named("tiny")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5 * 3 * 32 * 32 - 1, before[1]))
     try:
         with pytest.raises(StorageError, match=r"no room for .* training pictures .* TMPDIR"):
-            training_images(squares_of, tmp_path / "images", 32)
+            training_images(squares_of, preset, 0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert training_images(squares_of, tmp_path / "images", 32).shape == (5, 3, 32, 32)
+    assert training_images(squares_of, preset, 0).shape == (5, 3, 32, 32)
+
+
+def test_a_damaged_shard_is_told_with_the_way_out(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    root = tmp_path / "root"
+    shutil.copytree(squares, root)
+    (shard,) = (root / "runs" / "t" / "augment" / "shards").iterdir()
+    data = bytearray(shard.read_bytes())
+    data[2000] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(InputError, match=r"damaged: its SHA-256 .* augment again"):
+        train_at(root)
 
 
 def test_other_arguments_want_another_run(whole: Path) -> None:
