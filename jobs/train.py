@@ -143,6 +143,7 @@ def train(
         torch.set_num_threads(job.workers)
         config = Config(chosen, seed, total, mirror, dataset=digest)
         with joined_world() as world:
+            world.share(chosen.batch // chosen.group)  # a mistake is told before anything is read
             compute = compute_of(world, micro_batch, precision, channels_last, tf32, compile)
             images = training_images(squares, chosen, int(data_memory * 1e9))
             yield from _trained(job.output, config, images, compute, checkpoint_seconds)
@@ -265,11 +266,13 @@ def _trained(
     from machineray.gan.training import train as training
 
     nimg, resume, skipped = newest_checkpoint(output)
-    yield from (Note(f"train: {reason}: the one before is taken") for reason in skipped)
+    if compute.world.rank == 0:
+        yield from (Note(f"train: {reason}: the one before is taken") for reason in skipped)
     metrics = _metrics_until(output, nimg)
     total = config.total_nimg / 1000
     is_first = compute.world.rank == 0
-    yield Progress("train", nimg / 1000, total, "kimg", "goes on" if resume else "")
+    if is_first:
+        yield Progress("train", nimg / 1000, total, "kimg", "goes on" if resume else "")
     with _StopSignal() as stop:
         for event in training(
             config,
@@ -294,7 +297,8 @@ def _trained(
             raise Terminated
         if stop.signal is not None:
             raise Interrupted("interrupted, with a checkpoint; the same command goes on from it")
-    yield Note(f"train: snapshot {output.key(NEWEST)}")
+    if is_first:
+        yield Note(f"train: snapshot {output.key(NEWEST)}")
 
 
 class _StopSignal:
