@@ -10,14 +10,13 @@ import typer
 
 from jobs import FILE, Job, main
 from jobs.pictures import input_stage
+from jobs.training import BEST, NEWEST
 from machineray.errors import UsageError
 from machineray.log import Event
 from machineray.runs import Plan, Row, json_lines, sha256_of
 from machineray.seeds import parsed_seeds
 from machineray.shards import Done, Outcome, Task, batches
 from machineray.storage import read_file
-
-NEWEST = "snapshot.safetensors"
 
 
 def generate(
@@ -30,11 +29,14 @@ def generate(
         str | None,
         typer.Option(metavar=FILE, help="Draw from this snapshot file instead of the run's."),
     ] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="From the snapshot with the lowest KID, not the newest.")
+    ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Samples at a time; changes no pixel.")] = 8,
 ) -> Iterator[Event]:
     """Draw one picture a seed; the same seed is the same picture, alone or among many."""
     numbers = parsed_seeds(seeds)  # a mistake is told before anything is asked
-    read, source = _snapshot(job, snapshot)
+    read, source = _snapshot(job, snapshot, BEST if best else NEWEST)
     plan = Plan(
         stage=job.stage,
         arguments={"psi": psi},
@@ -71,7 +73,7 @@ def generate(
     yield from job.execute(Task(plan, job.row.unit, work, merge))
 
 
-def _snapshot(job: Job, file: str | None) -> tuple[Callable[[], bytes], dict[str, Any]]:
+def _snapshot(job: Job, file: str | None, name: str) -> tuple[Callable[[], bytes], dict[str, Any]]:
     """What reads the snapshot, and the plan's word for where it and its paintings come from."""
     if file is not None:
         data, name = read_file(file), file.rpartition("/")[2]
@@ -79,7 +81,7 @@ def _snapshot(job: Job, file: str | None) -> tuple[Callable[[], bytes], dict[str
     stage = input_stage(job)
     if stage is None or stage.stage != "train":
         raise UsageError(f"--input {job.input}: generate reads RUN/train, or --snapshot FILE")
-    proof, plan = stage.proof(NEWEST), stage.plan()
+    proof, plan = stage.proof(name), stage.plan()
     paintings = plan.input["from"] if plan else None
     source = {"from": stage.name, "sha256": proof.sha256, "paintings": paintings}
     return lambda: stage.read_proven(proof), source

@@ -4,36 +4,43 @@ mray run train --run klee --preset demo --kimg 20
 """
 
 import os
-import platform
 import signal
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs import Job, Terminated, main
-from jobs.generate import NEWEST
 from jobs.pictures import input_stage
-from machineray.errors import InputError, Interrupted, NotFoundError, UsageError
+from jobs.training import (
+    BEST,
+    KID,
+    NEWEST,
+    metric_row,
+    metrics_until,
+    newest_checkpoint,
+    quality_warning,
+    snapshot_rows,
+    store_checkpoint,
+    store_snapshot,
+    training_images,
+)
+from machineray.errors import Interrupted, UsageError
 from machineray.log import Event, Note, Progress
-from machineray.runs import Plan, Row, StageRun, json_bytes, json_lines, parsed_lines, sha256_of
+from machineray.runs import Plan, Row, StageRun, json_lines
 from machineray.shards import Done, Outcome, Task
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from machineray.dataset.store import PictureStore
+    from machineray.dataset.store import PictureStore, Subset
     from machineray.gan.compute import Compute
     from machineray.gan.presets import Preset
-    from machineray.gan.training import Config
-
-CHECKPOINTS_KEPT = 3
+    from machineray.gan.quality import Quality, Reference
+    from machineray.gan.training import Checkpoint, Config, Snapshot, Tick
 
 # Options of the pipeline, too.
 PresetName = Annotated[
@@ -103,6 +110,9 @@ def train(
     ] = None,
     tf32: Annotated[bool, typer.Option(help="TF32 in what stays fp32 on a GPU.")] = True,
     compile: Annotated[bool, typer.Option(help="torch.compile both networks.")] = False,
+    held_out: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Share of the paintings kept to judge by.")
+    ] = 0.1,
     data_memory: Annotated[
         float, typer.Option(min=0, help="GB of memory for training pictures; the rest is read.")
     ] = 1.0,
@@ -129,6 +139,7 @@ def train(
             "batch": chosen.batch,
             "aug": chosen.augment,
             "ada_target": ada_target,
+            "held_out": held_out,
         },
         input={"from": squares.name, "sha256": digest},
         indexes=[[seed]],
@@ -146,14 +157,18 @@ def train(
             world.share(chosen.batch // chosen.group)  # a mistake is told before anything is read
             compute = compute_of(world, micro_batch, precision, channels_last, tf32, compile)
             images = training_images(squares, chosen, int(data_memory * 1e9))
-            yield from _trained(job.output, config, images, compute, checkpoint_seconds)
+            yield from _trained(job.output, config, images, held_out, compute, checkpoint_seconds)
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome | Event]:
         yield from training()
-        yield Done(records=list(_snapshots(job.output)))
+        yield Done(records=list(snapshot_rows(job.output)))
 
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
         yield NEWEST, job.output.store.read(records[-1]["key"])
+        measured = [record for record in records if KID in record]
+        if measured:
+            best = min(measured, key=lambda record: record[KID])
+            yield BEST, job.output.store.read(best["key"])
         yield "catalog.jsonl", json_lines(records)
 
     if int(os.environ.get("RANK", "0")) > 0:  # the first process alone writes, this one helps
@@ -225,80 +240,100 @@ def total_kimg(preset: str, kimg: float | None) -> float:
     return total
 
 
-def training_images(squares: StageRun, preset: "Preset", memory_bytes: int) -> "PictureStore":
-    """All squares of the shards, decoded once a machine; each shard is held against its proof."""
-    import json
-
-    from machineray.dataset.store import cached_store
-    from machineray.dataset.tar import unpacked
-
-    index, side = json.loads(squares.read("index.json")), preset.resolution
-    if index["resolution"] != side:
-        raise UsageError(
-            f"{squares.name} has squares of {index['resolution']} px, the preset wants "
-            f"{side}: mray run augment --resolution {side} in a new run"
-        )
-
-    def pictures() -> "Iterator[tuple[str, NDArray[np.uint8]]]":
-        markers = (squares.done(number) for number in squares.done_indexes())
-        proofs = {proof.key: proof for marker in markers if marker for proof in marker.outputs}
-        for shard in index["shards"]:
-            for sample in unpacked(squares.read_proven(proofs[shard]), squares.key(shard)):
-                yield sample.metadata["id"], sample.pixels()
-
-    folder = Path(tempfile.gettempdir()) / "mray-squares"
-    shape = (index["samples"], 3, side, side)
-    try:
-        return cached_store(folder, squares.digest()[:32], shape, pictures, memory_bytes)
-    except InputError as error:
-        raise InputError(f"{squares.name}: {error}; augment again") from error
-
-
 def _trained(
     output: StageRun,
     config: "Config",
     images: "PictureStore",
+    share: float,
     compute: "Compute",
     checkpoint_seconds: float,
 ) -> Iterator[Event]:
     """Drain the training: store what it yields, tell how far it is, stop when asked to."""
-    from machineray.gan.training import Checkpoint, Snapshot, Tick
+    from machineray.dataset.store import Subset
+    from machineray.gan.quality import held_out
     from machineray.gan.training import train as training
 
     nimg, resume, skipped = newest_checkpoint(output)
-    if compute.world.rank == 0:
-        yield from (Note(f"train: {reason}: the one before is taken") for reason in skipped)
-    metrics = _metrics_until(output, nimg)
-    total = config.total_nimg / 1000
+    others = held_out(images.ids, share)
+    seen = Subset(images, [i for i, name in enumerate(images.ids) if name not in others])
+    unseen = Subset(images, [i for i, name in enumerate(images.ids) if name in others])
     is_first = compute.world.rank == 0
-    if is_first:
-        yield Progress("train", nimg / 1000, total, "kimg", "goes on" if resume else "")
+    quality = quality_against(seen, unseen) if is_first else None
     with _StopSignal() as stop:
-        for event in training(
+        events = training(
             config,
-            images,
+            seen,
             compute=compute,
+            quality=quality,
             resume=resume,
             stop=lambda: stop.signal is not None,
             checkpoint_seconds=checkpoint_seconds,
-        ):
-            if not is_first:
-                continue
-            if isinstance(event, Tick):
-                metrics.append(_metric(event, metrics))
-                text = f"G {event.values['loss_g']:.2f}  D {event.values['loss_d']:.2f}"
-                yield Progress("train", event.nimg / 1000, total, "kimg", text)
-            elif isinstance(event, Snapshot):
-                store_snapshot(output, event, metrics)
-            elif isinstance(event, Checkpoint):
-                output.write("metrics.jsonl", json_lines(metrics))
-                store_checkpoint(output, event)
+        )
+        if is_first:
+            yield from (Note(f"train: {reason}: the one before is taken") for reason in skipped)
+            yield from _stored(output, config, events, nimg)
+        else:
+            for _ in events:
+                pass
         if stop.signal == signal.SIGTERM:
             raise Terminated
         if stop.signal is not None:
             raise Interrupted("interrupted, with a checkpoint; the same command goes on from it")
-    if is_first:
-        yield Note(f"train: snapshot {output.key(NEWEST)}")
+
+
+def _stored(
+    output: StageRun,
+    config: "Config",
+    events: "Iterator[Tick | Snapshot | Checkpoint]",
+    nimg: int,
+) -> Iterator[Event]:
+    """Put what a training yields into the store, and tell how far it is."""
+    from machineray.gan.training import Checkpoint, Snapshot, Tick
+
+    metrics = metrics_until(output, nimg)
+    total, kid = config.total_nimg / 1000, ""
+    yield Progress("train", nimg / 1000, total, "kimg", "goes on" if nimg else "")
+    for event in events:
+        if isinstance(event, Tick):
+            metrics.append(metric_row(event, metrics))
+            yield Progress("train", event.nimg / 1000, total, "kimg", told(event.values) + kid)
+        elif isinstance(event, Snapshot):
+            if metrics and metrics[-1]["nimg"] == event.nimg:
+                metrics[-1] |= event.quality
+            store_snapshot(output, event, metrics)
+            kid = f"  KID {1000 * event.quality[KID]:.0f}" if KID in event.quality else kid
+            warning = quality_warning(list(snapshot_rows(output))) if event.quality else ""
+            if warning:
+                yield Note(f"train: {warning}")
+        elif isinstance(event, Checkpoint):
+            output.write("metrics.jsonl", json_lines(metrics))
+            store_checkpoint(output, event)
+    yield Note(f"train: snapshot {output.key(NEWEST)}")
+
+
+def told(values: dict[str, float]) -> str:
+    """What a person watches: both losses, and how much is augmented."""
+    p = f"  p {values['ada_p']:.2f}" if values.get("ada_p") else ""
+    return f"G {values['loss_g']:.2f}  D {values['loss_d']:.2f}{p}"
+
+
+def quality_against(seen: "Subset", unseen: "Subset") -> "Quality":
+    """Measures against the paintings that are learnt from, and those that are held out."""
+    from machineray.gan.features import last_maps
+    from machineray.gan.quality import Quality, cached_reference, reference
+
+    network = last_maps()
+
+    def of(pictures: "Subset") -> "Reference":
+        def one(index: int) -> "NDArray[np.uint8]":
+            return pictures[index].transpose(1, 2, 0)
+
+        return cached_reference(
+            pictures.path_of("reference.npz"),
+            lambda: reference(one, range(len(pictures)), network),
+        )
+
+    return Quality(of(seen), of(unseen) if len(unseen) > 1 else None, network)
 
 
 class _StopSignal:
@@ -323,103 +358,6 @@ class _StopSignal:
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-# -- what training leaves in the store
-
-
-def store_checkpoint(output: StageRun, checkpoint: Any) -> None:
-    """Write a checkpoint to its own key, then what points to it; only the last ones are kept."""
-    name = f"checkpoints/{checkpoint.nimg:09d}"
-    proof = output.write(f"{name}.safetensors", checkpoint.data)
-    pointer = {"nimg": checkpoint.nimg, "sha256": proof.sha256, "size_bytes": proof.size_bytes}
-    output.write(f"{name}.json", json_bytes(pointer))
-    oldest = sorted(_stems(output, "checkpoints/"))[-CHECKPOINTS_KEPT:][0]
-    # Also what nothing points to: a process may have been killed between two of these lines.
-    for stored in list(output.store.list(output.key("checkpoints/"))):
-        if Path(stored.key).stem < oldest:
-            output.store.delete(stored.key)
-
-
-def newest_checkpoint(output: StageRun) -> tuple[int, bytes | None, list[str]]:
-    """(nimg, bytes) of the newest checkpoint that is whole, and why newer ones are not it."""
-    import json
-
-    skipped: list[str] = []
-    for stem in sorted(_stems(output, "checkpoints/"), reverse=True):
-        key = output.key(f"checkpoints/{stem}.safetensors")
-        try:
-            pointer = json.loads(output.read(f"checkpoints/{stem}.json"))
-            data = output.read(f"checkpoints/{stem}.safetensors")
-            if sha256_of(data) == pointer["sha256"]:
-                return int(pointer["nimg"]), data, skipped
-            skipped.append(f"{key} is damaged")
-        except NotFoundError:
-            skipped.append(f"{key} is gone")
-        except (ValueError, InputError):
-            skipped.append(f"{key} has no whole pointer")
-    return 0, None, skipped
-
-
-def _stems(output: StageRun, prefix: str) -> set[str]:
-    """The checkpoints or snapshots that have been pointed to."""
-    keys = (stored.key for stored in output.store.list(output.key(prefix)))
-    return {Path(key).stem for key in keys if key.endswith(".json")}
-
-
-def store_snapshot(output: StageRun, snapshot: Any, metrics: list[Row]) -> None:
-    """Write a snapshot with its grid, and the metrics so far as JSONL and TensorBoard file."""
-    from machineray.gan.events import tensorboard_file
-    from machineray.imaging import encode, from_array
-
-    name = f"snapshots/{snapshot.nimg:09d}"
-    proof = output.write(f"{name}.safetensors", snapshot.data)
-    output.write(f"{name}.png", encode(from_array(snapshot.grid), "png"))
-    output.write("metrics.jsonl", json_lines(metrics))
-    output.write("tensorboard/events.out.tfevents.0.mray", tensorboard_file(metrics))
-    row = {"nimg": snapshot.nimg, "sha256": proof.sha256}
-    output.write(f"{name}.json", json_bytes(row))
-
-
-def _snapshots(output: StageRun) -> Iterator[Row]:
-    import json
-
-    for stem in sorted(_stems(output, "snapshots/")):
-        row = json.loads(output.read(f"snapshots/{stem}.json"))
-        key = output.key(f"snapshots/{stem}.safetensors")
-        yield {"id": stem, "key": key, "grid": f"snapshots/{stem}.png", **row}
-
-
-def _metrics_until(output: StageRun, nimg: int) -> list[Row]:
-    """The rows of an earlier process up to its checkpoint; later ones will be made again."""
-    key = output.key("metrics.jsonl")
-    if not nimg or output.store.size(key) is None:
-        return []
-    return [row for row in parsed_lines(output.store.read(key), key) if row["nimg"] <= nimg]
-
-
-def _metric(tick: Any, before: list[Row]) -> Row:
-    """A row of metrics.jsonl: what the tick says, and the time spent in all processes."""
-    spent = before[-1]["seconds_total"] if before else 0.0
-    return {
-        "nimg": tick.nimg,
-        "kimg": tick.nimg / 1000,
-        "seconds": round(tick.seconds, 3),
-        "seconds_total": round(spent + tick.seconds, 3),
-        "time": round(time.time(), 3),
-        "machine": machine_name(),
-        **tick.values,
-    }
-
-
-def machine_name() -> str:
-    """What trains, as one says it: '2 CPU cores (x86_64)'."""
-    import torch
-
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
-    threads = torch.get_num_threads()
-    return f"{threads} CPU core{'s' * (threads != 1)} ({platform.machine()})"
 
 
 if __name__ == "__main__":

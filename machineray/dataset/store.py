@@ -5,11 +5,12 @@ turn: memory does not grow with the museum, and a picture costs a copy.
 """
 
 import fcntl
+import hashlib
 import json
 import math
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class PictureStore:
 
     def __init__(self, path: Path, shape: Shape, ids: list[str], memory_bytes: int) -> None:
         self.shape: tuple[int, ...] = shape
-        self.ids = ids
+        self.ids, self.path = ids, path
         self._picture_bytes = math.prod(shape[1:])
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
@@ -45,6 +46,26 @@ class PictureStore:
         size = self._picture_bytes
         data = os.pread(self._file, size, index * size)
         return np.frombuffer(data, np.uint8).reshape(self.shape[1:])
+
+
+class Subset:
+    """Some pictures of a store, as if there were no others."""
+
+    def __init__(self, store: PictureStore, indices: Sequence[int]) -> None:
+        self._store, self._indices = store, indices
+        self.shape: tuple[int, ...] = (len(indices), *store.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """One picture (3, H, W)."""
+        return self._store[self._indices[index]]
+
+    def path_of(self, name: str) -> Path:
+        """A file beside the store's that is about just these pictures."""
+        digest = hashlib.sha256(json.dumps(list(self._indices)).encode()).hexdigest()
+        return self._store.path.with_suffix(f".{digest[:16]}.{name}")
 
 
 def cached_store(

@@ -27,9 +27,10 @@ def at_least_single(x: Tensor) -> Tensor:
 
 def full_precision(x: Tensor) -> AbstractContextManager[object]:
     """Single precision inside, also where the surroundings are computed in bfloat16."""
-    if not torch.is_autocast_enabled(x.device.type):
+    kind = x.device.type  # "meta" has none
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return nullcontext()
-    return torch.autocast(x.device.type, enabled=False)
+    return torch.autocast(kind, enabled=False)
 
 
 def upsampled(x: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from machineray.errors import InputError, StageError
 from machineray.gan.compute import Compute
 from machineray.gan.networks import calibrate
 from machineray.gan.presets import Preset
+from machineray.gan.quality import LEAST_SAMPLES, Quality, affordable_samples
 from machineray.gan.randomness import batch_order
 from machineray.gan.sampling import grid, sample
 from machineray.gan.state import checkpoint_bytes, restore, snapshot_bytes
@@ -77,11 +78,12 @@ class Tick:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """G_ema, and its pictures of fixed seeds as one (H, W, 3) uint8."""
+    """G_ema, its pictures of fixed seeds as one (H, W, 3) uint8, and what was measured of it."""
 
     nimg: int
     data: bytes
     grid: NDArray[np.uint8]
+    quality: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def train(
     images: Pictures,
     *,
     compute: Compute | None = None,
+    quality: Quality | None = None,
     resume: bytes | None = None,
     stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float = 600.0,
@@ -119,7 +122,7 @@ def train(
         _check_same(config, about)
         sums = about["sums"]
     elif config.total_nimg and is_first:
-        yield _snapshot(training, config)
+        yield _snapshot(training, config, None, 0)
     start_time = tick_time = checkpoint_time = time.monotonic()
     while training.nimg < config.total_nimg:
         real_img = _batch(images, config, training.nimg, compute)
@@ -132,7 +135,7 @@ def train(
             yield Tick(training.nimg, now - tick_time, means)
             tick_time, sums = now, {}
         if is_first and (_passes(before, training.nimg, snapshot_kimg(config)) or is_last):
-            yield _snapshot(training, config)
+            yield _snapshot(training, config, quality, _samples(config, is_last))
         now = time.monotonic()
         early_seconds = max(FIRST_CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (now - start_time))
         is_due = now - checkpoint_time >= min(checkpoint_seconds, early_seconds)
@@ -171,15 +174,24 @@ def _batch(images: Pictures, config: Config, nimg: int, compute: Compute) -> Ten
     return pixels.to(torch.get_default_dtype()) / 127.5 - 1
 
 
-def _snapshot(training: Training, config: Config) -> Snapshot:
+def _samples(config: Config, is_last: bool) -> int:
+    """How many samples the quality is measured on: in the end at least LEAST_SAMPLES."""
+    samples = affordable_samples(round(snapshot_kimg(config) * 1000))
+    return max(samples, LEAST_SAMPLES) if is_last else samples
+
+
+def _snapshot(
+    training: Training, config: Config, quality: Quality | None, samples: int
+) -> Snapshot:
     generator = training.generator_ema
     calibrate(generator)
     side = config.preset.resolution
     columns = min(GRID_COLUMNS, max(2, GRID_PX // side))
     rows = min(GRID_ROWS, max(2, GRID_PX // side))
     pictures = [picture for _, picture in sample(generator, range(columns * rows))]
-    data = snapshot_bytes(training, config.about())
-    return Snapshot(training.nimg, data, grid(pictures, columns))
+    measured = quality.measured(generator, samples) if quality and samples else {}
+    data = snapshot_bytes(training, {**config.about(), "quality": measured})
+    return Snapshot(training.nimg, data, grid(pictures, columns), measured)
 
 
 def _add(sums: dict[str, list[float]], values: Values, nimg: int) -> None:

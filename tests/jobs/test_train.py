@@ -17,7 +17,8 @@ from PIL import Image
 
 from jobs import Job
 from jobs.augment import augment
-from jobs.train import CHECKPOINTS_KEPT, train, training_images
+from jobs.train import train
+from jobs.training import CHECKPOINTS_KEPT, training_images
 from machineray.errors import InputError, NotFoundError, StorageError, UsageError
 from machineray.gan.presets import preset_named
 from machineray.log import Event, Note, Progress
