@@ -38,9 +38,18 @@ def upsampled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
+def resized(x: Tensor, height: int, width: int) -> Tensor:
+    """(N, C, H, W) -> (N, C, height, width), bilinear, with antialiasing."""
+    # On a CPU there is no antialiasing in bfloat16.
+    wide = x if x.is_cuda else at_least_single(x)
+    y = F.interpolate(wide, (height, width), mode="bilinear", align_corners=False, antialias=True)
+    return y.to(x.dtype)
+
+
 def downsampled(x: Tensor) -> Tensor:
     """(N, C, 2H, 2W) -> (N, C, H, W), filter [1, 3, 3, 1] / 8 a side."""
-    return F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False, antialias=True)
+    height, width = x.shape[2:]
+    return resized(x, height // 2, width // 2)
 
 
 def blurred(x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
 from machineray.gan.features import WIDTHS, FeatureNetwork
-from machineray.gan.layers import LEAKY_SLOPE, minibatch_stddev
+from machineray.gan.layers import LEAKY_SLOPE, minibatch_stddev, resized
 from machineray.gan.randomness import generator_for
 
 PROJECTED_WIDTHS = (64, 64, 128, 256)
@@ -55,10 +55,8 @@ class RandomProjection(nn.Module):
         return mixed[::-1]
 
 
-def _resized(images: Tensor, side: int) -> Tensor:
-    if images.shape[2] == side:
-        return images
-    return F.interpolate(images, (side, side), mode="bilinear", align_corners=False, antialias=True)
+def _square(images: Tensor, side: int) -> Tensor:
+    return images if images.shape[2:] == (side, side) else resized(images, side, side)
 
 
 def _frozen_conv(inputs: int, outputs: int, kernel: int, rng: torch.Generator) -> nn.Conv2d:
@@ -140,8 +138,8 @@ class ProjectedDiscriminator(nn.Module):
 
     def project(self, images: Tensor) -> list[Tensor]:
         """(N, 3, R, R) -> maps at strides 4, 8, 16, 32 of INPUT_PX, and a small picture."""
-        maps: list[Tensor] = self.projection(self.features(_resized(images, INPUT_PX)))
-        return [*maps, _resized(images, COLOUR_PX)]
+        maps: list[Tensor] = self.projection(self.features(_square(images, INPUT_PX)))
+        return [*maps, _square(images, COLOUR_PX)]
 
     def judge(self, maps: list[Tensor]) -> Tensor:
         """Projected maps -> logits (N, L)."""

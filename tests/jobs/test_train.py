@@ -18,7 +18,7 @@ from PIL import Image
 from jobs import Job
 from jobs.augment import augment
 from jobs.train import train
-from jobs.training import CHECKPOINTS_KEPT, training_images
+from jobs.training import BEST, CHECKPOINTS_KEPT, KID, quality_warning, training_images
 from machineray.errors import InputError, NotFoundError, StorageError, UsageError
 from machineray.gan.presets import preset_named
 from machineray.log import Event, Note, Progress
@@ -128,6 +128,31 @@ def test_every_snapshot_has_a_grid(whole: Path) -> None:
 def test_the_network_of_the_run_is_the_last_snapshot(whole: Path) -> None:
     last = folder(whole) / "snapshots" / f"{NIMG:09d}.safetensors"
     assert (folder(whole) / "snapshot.safetensors").read_bytes() == last.read_bytes()
+
+
+def test_the_quality_is_measured_in_the_end_and_the_best_is_kept(whole: Path) -> None:
+    rows = job_at(whole).output.catalog()
+    assert [KID in row for row in rows] == [False] * (len(rows) - 1) + [True]
+    assert rows[-1]["quality_samples"] > 0
+    best = (folder(whole) / BEST).read_bytes()
+    assert best == (folder(whole) / "snapshot.safetensors").read_bytes()
+    metrics = parsed_lines((folder(whole) / "metrics.jsonl").read_bytes(), "metrics.jsonl")
+    assert metrics[-1][KID] == rows[-1][KID]
+
+
+def row_of(nimg: int, kid: float, diversity: float) -> dict[str, Any]:
+    return {"nimg": nimg, KID: kid, "diversity": diversity}
+
+
+def test_a_collapse_is_told_when_kid_rises_and_diversity_falls() -> None:
+    rows = [row_of(1000 * n, kid, d) for n, kid, d in ((1, 0.3, 0.9), (2, 0.2, 0.8))]
+    worse = [row_of(3000, 0.25, 0.7), row_of(4000, 0.3, 0.6), row_of(5000, 0.4, 0.5)]
+    assert quality_warning([*rows, *worse[:2]]) == ""
+    assert "since 2 kimg" in quality_warning([*rows, *worse])
+    varied = [{**worse[-1], "diversity": 0.9}]
+    assert quality_warning([*rows, *worse[:2], *varied]) == ""
+    unmeasured = [{"nimg": 4500}]
+    assert "best.safetensors" in quality_warning([*rows, *worse[:2], *unmeasured, worse[2]])
 
 
 def test_only_the_last_checkpoints_are_kept(whole: Path) -> None:
