@@ -8,8 +8,8 @@
 It makes a namespace and a prefix in the bucket, and removes both. Whole processes are measured, as
 a user has them: seconds of wall, seconds of CPU, largest resident memory; of three runs the one
 with the least CPU. Requests are counted in a run of their own, by a relay before the API server and
-one before the bucket; the wait goes through them all the time. Where pods are simulated, or a Job's
-status is made up, the row says so, and whoever plays the pods is not counted as ours.
+one before the bucket; the wait goes through them (so without TLS) all the time. Where pods are
+simulated, or a Job's status is made up, the row says so; who plays the pods is not counted as ours.
 """
 
 import argparse
@@ -303,11 +303,7 @@ def shard_times(bench: Bench, run: str, stage: str) -> dict[str, float]:
     ours = f"machineray/run={run},machineray/stage={stage}"
     (pod,) = json.loads(kubectl("get", "pods", "-l", ours, "-o", "json", *within))["items"]
     log = kubectl("logs", "--timestamps", pod["metadata"]["name"], *within)
-    marks = {
-        "begin": r"begin",
-        "item": rf"{stage}: [1-9].*",
-        "end": r"end",
-    }
+    marks = {"begin": "begin", "item": f"{stage}: [1-9].*", "end": "end"}
     found: dict[str, float] = {}
     for line in log.splitlines():
         stamp, _, text = line.partition(" ")

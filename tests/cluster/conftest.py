@@ -4,6 +4,7 @@ REGISTRY and TAG name the images, MRAY_TEST_BUCKET the bucket, AWS_* the way to 
 """
 
 import functools
+import json
 import os
 import secrets
 import subprocess
@@ -17,6 +18,7 @@ import yaml
 
 from machineray.kube.cluster import Cluster, open_cluster
 from machineray.storage import open_store
+from tests.cluster.front import Front, opened_front
 
 PROJECT = Path(__file__).resolve().parents[2]
 MRAY = str(Path(sys.executable).with_name("mray"))
@@ -40,11 +42,11 @@ def given() -> None:
         pytest.skip(f"no cluster to test on: {', '.join(missing)} not set (CONTRIBUTING.md)")
 
 
-def kubectl(*words: str, stdin: str | None = None, check: bool = True) -> str:
-    """What kubectl prints."""
+def kubectl(*words: str, stdin: str | None = None, check: bool = True, errors: bool = False) -> str:
+    """What kubectl prints; with `errors` also what it says to standard error."""
     done = subprocess.run(["kubectl", *words], input=stdin, capture_output=True, text=True)
     assert not check or done.returncode == 0, f"kubectl {' '.join(words)}: {done.stderr}"
-    return done.stdout
+    return done.stdout + (done.stderr if errors else "")
 
 
 @functools.cache
@@ -149,6 +151,23 @@ def trained(root: str, trained_folder: Path) -> str:
     for stored in local.list():
         store.write(stored.key, local.read(stored.key))
     return "demo"
+
+
+@pytest.fixture
+def finished(mray: Mray, trained: str, root: str) -> str:
+    """The trained run with two samples and their artworks: every stage finds its input."""
+    for words in (("generate", "--seeds", "0-1"), ("finish",)):
+        mray("run", *words, "--run", trained, "--root", root, "--workers", "1")
+    return trained
+
+
+@pytest.fixture
+def front(namespace: str) -> Iterator[Front]:
+    """A door of ours before the bucket, through which the namespace's pods go."""
+    with opened_front(os.environ["AWS_ENDPOINT_URL"]) as opened:
+        patch = json.dumps({"stringData": {"AWS_ENDPOINT_URL_S3": opened.url}})
+        kubectl("-n", namespace, "patch", "secret", "mray-bucket", "--type=merge", "-p", patch)
+        yield opened
 
 
 @pytest.fixture

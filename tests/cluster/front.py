@@ -1,8 +1,6 @@
 """A door of ours before the S3 server: it lets through, answers 503, or leaves one waiting."""
 
 import http.client
-import json
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,8 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-
-from tests.cluster.conftest import kubectl
 
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
 
@@ -133,9 +129,8 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def opened_front(namespace: str) -> Iterator[Front]:
-    """A front that the namespace's pods meet; skips where no server of ours can stand there."""
-    upstream = os.environ["AWS_ENDPOINT_URL"]
+def opened_front(upstream: str) -> Iterator[Front]:
+    """A front before the server there; skips where none of ours can stand beside it."""
     host = urlsplit(upstream).hostname or ""
     try:
         server = Server((host, 0), BaseHTTPRequestHandler)
@@ -144,8 +139,6 @@ def opened_front(namespace: str) -> Iterator[Front]:
     front = Front(f"http://{host}:{server.server_port}")
     server.RequestHandlerClass = handler(front, upstream)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    patch = json.dumps({"stringData": {"AWS_ENDPOINT_URL_S3": front.url}})
-    kubectl("-n", namespace, "patch", "secret", "mray-bucket", "--type=merge", "-p", patch)
     try:
         yield front
     finally:

@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,7 +79,7 @@ def drop_markers(output: StageRun, *indexes: int | str) -> None:
         output.store.delete(output.key(f"_done/{index}.json"))
 
 
-def status_says(mray: Mray, what: str, *wanted: str) -> str:
+def status_says(mray: Mray, what: str, *wanted: str, seconds: float = 60) -> str:
     """`mray status`, as soon as it says all that is wanted."""
     told: list[str] = []
 
@@ -87,7 +88,7 @@ def status_says(mray: Mray, what: str, *wanted: str) -> str:
         return told[-1] if all(words in told[-1] for words in wanted) else ""
 
     try:
-        return until(f"status says {wanted}", ask, 60)
+        return until(f"status says {wanted}", ask, seconds)
     except AssertionError as error:
         raise AssertionError(f"{error}; it says:\n{told[-1]}") from error
 
@@ -109,6 +110,23 @@ def stage_jobs(cluster: Cluster) -> dict[str, str]:
 
 def driver_pods(cluster: Cluster) -> list[str]:
     return [name for name in pods(cluster, "Running") if "-pipeline-" in name]
+
+
+def seconds_to_end(pod: dict[str, Any]) -> float:
+    """From the order to go to the container's end."""
+    metadata = pod["metadata"]
+    ordered = datetime.fromisoformat(metadata["deletionTimestamp"]).timestamp()
+    ordered -= metadata["deletionGracePeriodSeconds"]
+    (status,) = pod["status"]["containerStatuses"]
+    ended = datetime.fromisoformat(status["state"]["terminated"]["finishedAt"]).timestamp()
+    return ended - ordered
+
+
+def ended_pod(cluster: Cluster, name: str) -> dict[str, Any] | None:
+    """The pod, when its container has ended."""
+    pod = cluster.get("Pod", name) or {}
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    return pod if statuses and "terminated" in statuses[0]["state"] else None
 
 
 @contextmanager

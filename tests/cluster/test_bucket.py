@@ -1,7 +1,6 @@
 """The bucket answers 503 for a while: it is waited out, and what it holds afterwards is whole."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from machineray.kube.cluster import Cluster
 from machineray.runs import StageRun
 from machineray.storage import open_store
 from tests.cluster.conftest import Mray
-from tests.cluster.front import Front, opened_front
+from tests.cluster.front import Front
 from tests.cluster.support import (
     catalog,
     driver_pods,
@@ -30,13 +29,6 @@ pytestmark = [
 ]
 
 SECONDS = 30.0
-
-
-@pytest.fixture
-def front(namespace: str) -> Iterator[Front]:
-    """What the pods take for the bucket."""
-    with opened_front(namespace) as opened:
-        yield opened
 
 
 def calm_catalog(mray: Mray, root: str, folder: Path, seeds: str) -> list[dict[str, Any]]:

@@ -1,18 +1,16 @@
 """SIGTERM ends a pod of every stage with 143 within its grace, also where the bucket hangs."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
 
 import pytest
 
 from machineray.kube.cluster import Cluster
 from machineray.stages import STAGES
 from tests.cluster.conftest import SMALL, Mray, kubectl
-from tests.cluster.front import Asked, Front, opened_front
-from tests.cluster.support import end_of, kept_pod, until
+from tests.cluster.front import Asked, Front
+from tests.cluster.support import end_of, ended_pod, kept_pod, seconds_to_end, until
 
 pytestmark = [
     pytest.mark.cluster,
@@ -25,25 +23,10 @@ INPUTS = {stage.name: f"demo/{stage.needs[0]}" for stage in STAGES if stage.need
 OPTIONS = {"train": ("--preset", "tiny", "--kimg", "0.1"), "generate": ("--seeds", "0-31")}
 
 
-@pytest.fixture
-def front(namespace: str) -> Iterator[Front]:
-    """What the pods take for the bucket."""
-    with opened_front(namespace) as opened:
-        yield opened
-
-
 def is_heavy(asked: Asked) -> bool:
     """Pictures, shards and networks: what stages read and write in the midst of their work."""
     key = PurePosixPath(asked.path.partition("?")[0])
     return bool(key.suffix) and key.suffix not in (".json", ".jsonl")
-
-
-@pytest.fixture
-def finished(mray: Mray, trained: str, root: str) -> str:
-    """The trained run with two samples and their artworks: every stage finds its input."""
-    for words in (("generate", "--seeds", "0-1"), ("finish",)):
-        mray("run", *words, "--run", trained, "--root", root, "--workers", "1")
-    return trained
 
 
 def addresses(cluster: Cluster) -> dict[str, str]:
@@ -52,16 +35,6 @@ def addresses(cluster: Cluster) -> dict[str, str]:
         pod["metadata"]["labels"]["machineray/stage"]: str(pod["status"].get("podIP", ""))
         for pod in cluster.list("Pod", fields="status.phase=Running")
     }
-
-
-def seconds_to_end(pod: dict[str, Any]) -> float:
-    """From the order to go to the container's end."""
-    metadata = pod["metadata"]
-    ordered = datetime.fromisoformat(metadata["deletionTimestamp"]).timestamp()
-    ordered -= metadata["deletionGracePeriodSeconds"]
-    (status,) = pod["status"]["containerStatuses"]
-    ended = datetime.fromisoformat(status["state"]["terminated"]["finishedAt"]).timestamp()
-    return ended - ordered
 
 
 @pytest.mark.usefixtures("finished")
@@ -89,7 +62,7 @@ def test_a_pod_of_every_stage_stops_with_143_in_the_midst_of_its_work(
         for name in pods:
             kept.enter_context(kept_pod(namespace, name))
         kubectl("-n", namespace, "delete", "pod", "--wait=false", *pods)
-        ended = [until(f"{name} ends", lambda name=name: ended_pod(cluster, name)) for name in pods]
+        ended = [until("a pod ends", partial(ended_pod, cluster, name)) for name in pods]
         for job in cluster.list("Job"):
             cluster.delete("Job", job["metadata"]["name"])
     told = {
@@ -107,10 +80,3 @@ def runs_at_work(cluster: Cluster, stage: str) -> set[str]:
         job["metadata"]["labels"]["machineray/run"]
         for job in cluster.list("Job", selector=f"machineray/stage={stage}")
     }
-
-
-def ended_pod(cluster: Cluster, name: str) -> dict[str, Any] | None:
-    """The pod, when its container has ended."""
-    pod = cluster.get("Pod", name) or {}
-    statuses = pod.get("status", {}).get("containerStatuses", [])
-    return pod if statuses and "terminated" in statuses[0]["state"] else None

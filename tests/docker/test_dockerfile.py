@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import subprocess
 import tomllib
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -125,6 +126,42 @@ def test_torch_stands_below_everything_and_once() -> None:
     assert not {"torch"} & {
         part.name for name in TARGETS - {"train", "generate", "finish"} for part in ancestry(name)
     }
+
+
+@pytest.mark.parametrize(
+    ("variant", "said", "status"),
+    [
+        ("cuda", "torch", 0),
+        ("cpu", "torch --index-url https://download.pytorch.org/whl/cpu", 0),
+        ("rocm", "VARIANT=rocm: neither cpu nor cuda", 2),
+    ],
+)
+def test_a_variant_is_cpu_or_cuda(variant: str, said: str, status: int, tmp_path: Path) -> None:
+    """The step itself, with an install.sh that says what it is asked for."""
+    (step,) = PARTS["torch"].values("RUN")
+    (tmp_path / "install.sh").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "install.sh").chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-c", re.sub(r"--mount=\S+", "", step)],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "VARIANT": variant},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout + done.stderr).strip() == said
+    assert done.returncode == status
+
+
+def test_what_targets_share_is_of_one_family() -> None:
+    """`make images` builds two families side by side: what both stood on would be made twice."""
+    (line,) = re.findall(r"^PICTURES = (.+)$", MAKEFILE, flags=re.MULTILINE)
+    pictures = set(line.split())
+    assert pictures < TARGETS
+    below = [
+        {part.name for name in family for part in ancestry(name)[1:]}
+        for family in (pictures, TARGETS - pictures)
+    ]
+    assert below[0] & below[1] == {"python"}  # which is built before, with the code
 
 
 def test_code_comes_after_every_installation() -> None:
