@@ -271,7 +271,7 @@ def _trained(
         )
         if is_first:
             yield from (Note(f"train: {reason}: the one before is taken") for reason in skipped)
-            yield from _stored(output, config, events, nimg)
+            yield from _stored(output, config, events, nimg, len(set(images.ids) - others))
         else:
             for _ in events:
                 pass
@@ -286,6 +286,7 @@ def _stored(
     config: "Config",
     events: "Iterator[Tick | Snapshot | Checkpoint]",
     nimg: int,
+    paintings: int,
 ) -> Iterator[Event]:
     """Put what a training yields into the store, and tell how far it is."""
     from machineray.gan.training import Checkpoint, Snapshot, Tick
@@ -300,7 +301,7 @@ def _stored(
         elif isinstance(event, Snapshot):
             if metrics and metrics[-1]["nimg"] == event.nimg:
                 metrics[-1] |= event.quality
-            store_snapshot(output, event, metrics)
+            store_snapshot(output, event, metrics, paintings)
             kid = f"  KID {1000 * event.quality[KID]:.0f}" if KID in event.quality else kid
             warning = quality_warning(list(snapshot_rows(output))) if event.quality else ""
             if warning:
@@ -308,7 +309,7 @@ def _stored(
         elif isinstance(event, Checkpoint):
             output.write("metrics.jsonl", json_lines(metrics))
             store_checkpoint(output, event)
-    yield Note(f"train: snapshot {output.key(NEWEST)}")
+    yield Note(f"train: look at {output.store.url}/{output.key('index.html')}")
 
 
 def told(values: dict[str, float]) -> str:

@@ -2,6 +2,8 @@
 
 import json
 import platform
+import resource
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -89,7 +91,7 @@ def _stems(output: StageRun, prefix: str) -> set[str]:
     return {Path(key).stem for key in keys if key.endswith(".json")}
 
 
-def store_snapshot(output: StageRun, snapshot: Any, metrics: list[Row]) -> None:
+def store_snapshot(output: StageRun, snapshot: Any, metrics: list[Row], paintings: int) -> None:
     """Write a snapshot with its grid and quality, the metrics so far as JSONL and TensorBoard file.
 
     Also as the best one, where its KID is the lowest yet.
@@ -102,11 +104,34 @@ def store_snapshot(output: StageRun, snapshot: Any, metrics: list[Row]) -> None:
     output.write(f"{name}.png", encode(from_array(snapshot.grid), "png"))
     output.write("metrics.jsonl", json_lines(metrics))
     output.write("tensorboard/events.out.tfevents.0.mray", tensorboard_file(metrics))
-    row = {"nimg": snapshot.nimg, "sha256": proof.sha256, **snapshot.quality}
+    height, width, _ = snapshot.grid.shape
+    row = {"nimg": snapshot.nimg, "sha256": proof.sha256, "grid_size": [width, height]}
+    row |= snapshot.quality
     before = [earlier for earlier in snapshot_rows(output) if earlier["nimg"] < snapshot.nimg]
     if KID in row and all(row[KID] < earlier[KID] for earlier in before if KID in earlier):
         output.write(BEST, snapshot.data)
     output.write(f"{name}.json", json_bytes(row))
+    store_page(output, metrics, paintings)
+
+
+def store_page(output: StageRun, metrics: list[Row], paintings: int) -> None:
+    """index.html beside the snapshots: what a person looks at while it trains, and afterwards."""
+    from machineray import __version__
+    from machineray.gallery.page import training_page
+    from machineray.gallery.pictures import Picture
+    from machineray.gallery.rooms import Grid, Progress
+
+    rows = list(snapshot_rows(output))
+    last = metrics[-1] if metrics else {"kimg": 0.0, "seconds_total": 0.0}
+    progress = Progress(
+        kimg=last["kimg"],
+        seconds=last["seconds_total"],
+        machine=machine_name(),
+        paintings=paintings,
+        grids=[Grid(row["nimg"] / 1000, Picture(row["grid"], *row["grid_size"])) for row in rows],
+        metrics=metrics,
+    )
+    output.write("index.html", training_page(output.run, progress, __version__).encode())
 
 
 def snapshot_rows(output: StageRun) -> Iterator[Row]:
@@ -147,15 +172,28 @@ def metrics_until(output: StageRun, nimg: int) -> list[Row]:
 def metric_row(tick: Any, before: list[Row]) -> Row:
     """A row of metrics.jsonl: what the tick says, and the time spent in all processes."""
     spent = before[-1]["seconds_total"] if before else 0.0
+    nimg = tick.nimg - (before[-1]["nimg"] if before else 0)
     return {
         "nimg": tick.nimg,
         "kimg": tick.nimg / 1000,
         "seconds": round(tick.seconds, 3),
         "seconds_total": round(spent + tick.seconds, 3),
+        "images_per_second": round(nimg / max(tick.seconds, 1e-9), 3),
+        "memory_gb": round(memory_gb(), 3),
         "time": round(time.time(), 3),
         "machine": machine_name(),
         **tick.values,
     }
+
+
+def memory_gb() -> float:
+    """The most memory that this process has had: of the GPU where it has one."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def machine_name() -> str:

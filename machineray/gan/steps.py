@@ -326,7 +326,7 @@ def _augmented(training: Training, images: Tensor, random: BatchRandom) -> Tenso
 def _adapt(training: Training, iteration: int, values: Values) -> None:
     """Follow the signs of the real pictures' logits (the values gain what is to be told)."""
     sign, batch = float(values.pop("sign_real")), training.preset.batch
-    values["overfitting"] = torch.tensor(sign)
+    values["r_t"] = torch.tensor(sign)
     if training.preset.augment != "ada":
         return
     training.adaptation.saw(sign * batch, batch)
