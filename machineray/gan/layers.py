@@ -52,14 +52,26 @@ def downsampled(x: Tensor) -> Tensor:
     return resized(x, height // 2, width // 2)
 
 
-def blurred(x: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, H + 1, W + 1), filter [1, 3, 3, 1] / 8 a side, zeros around."""
+def blurred(x: Tensor, padding: int = 2, gain: float = 1.0) -> Tensor:
+    """(N, C, H, W) -> (N, C, H + 2 * padding - 3, …), filter [1, 3, 3, 1] / 8 a side, times gain.
+
+    Zeros around. In one pass of 4 x 4 taps: twice as fast on a CPU as rows and then columns.
+    """
     channels = x.shape[1]
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device) / 8
-    rows = taps.reshape(1, 1, 4, 1).expand(channels, 1, 4, 1)
-    columns = taps.reshape(1, 1, 1, 4).expand(channels, 1, 1, 4)
-    x = F.conv2d(x, rows, padding=(2, 0), groups=channels)
-    return F.conv2d(x, columns, padding=(0, 2), groups=channels)
+    kernel = (gain * taps[:, None] * taps).expand(channels, 1, 4, 4)
+    return F.conv2d(x, kernel, padding=padding, groups=channels)
+
+
+def doubled_conv(x: Tensor, weight: Tensor) -> Tensor:
+    """(N, C, H, W), (D, C, 3, 3) -> (N, D, 2H, 2W): each pixel repeated 2 x 2, then convolved.
+
+    As one transposed convolution: repeating is a sum of shifts, which the weights can have in
+    themselves. 16 instead of 36 products a pixel.
+    """
+    shifts = ((0, 1, 0, 1), (1, 0, 0, 1), (0, 1, 1, 0), (1, 0, 1, 0))
+    kernel = torch.stack([F.pad(weight, shift) for shift in shifts]).sum(dim=0)
+    return F.conv_transpose2d(x, kernel.flip(2, 3).transpose(0, 1), stride=2, padding=1)
 
 
 def pixel_norm(z: Tensor) -> Tensor:
@@ -119,19 +131,32 @@ class ModulatedConv(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, w_dim: int, demodulate: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        w_dim: int,
+        demodulate: bool = True,
+        up: bool = False,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.affine = Linear(w_dim, inputs, bias=1.0)
         self.gain = 1 / math.sqrt(inputs * kernel**2)
-        self.demodulate = demodulate
+        self.demodulate, self.up = demodulate, up
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """(N, inputs, H, W), (N, w_dim) -> (N, outputs, H, W)."""
+        """(N, inputs, H, W), (N, w_dim) -> (N, outputs, H, W), or (N, outputs, 2H, 2W)."""
         style = self.affine(w)
         weight = self.weight * self.gain
-        y = F.conv2d(x * style[:, :, None, None], weight, padding="same")
+        y = x * style[:, :, None, None]
+        if self.up:
+            # Zeros between the pixels, the convolution, the filter: they commute, and so the
+            # convolution has a quarter of the products that it has on an enlarged map.
+            y = F.conv_transpose2d(y, weight.flip(2, 3).transpose(0, 1), stride=2)
+            y = blurred(y, padding=1, gain=4.0)
+        else:
+            y = F.conv2d(y, weight, padding="same")
         if not self.demodulate:
             return y
         # eq. 3: 1 / sqrt(sum over inputs and taps of (style * weight)^2)

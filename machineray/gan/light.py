@@ -12,25 +12,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from machineray.gan.layers import GroupBatchNorm
+from machineray.gan.layers import GroupBatchNorm, doubled_conv
 from machineray.gan.randomness import NoiseShapes
 from machineray.gan.stylegan2 import channels_at, resolutions_to
 
+WEIGHT_STD = 0.02
 EXCITATION_RATIO = 16  # as FastGAN pairs 8 -> 128, 16 -> 256, …; see `excitation_pairs`
 
 
 class NoisyConv(nn.Module):
-    """3x3 convolution, noise of a learned strength, batch norm, gated linear unit."""
+    """Doubled, 3x3 convolution, noise of a learned strength, batch norm, gated linear unit."""
 
     def __init__(self, inputs: int, outputs: int, group: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, 2 * outputs, 3, padding=1, bias=False)
+        self.weight = nn.Parameter(torch.randn(2 * outputs, inputs, 3, 3) * WEIGHT_STD)
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.norm = GroupBatchNorm(2 * outputs, group)
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
-        """(N, inputs, H, W), (N, 1, H, W) -> (N, outputs, H, W)."""
-        y = self.conv(x)
+        """(N, inputs, H, W), (N, 1, 2H, 2W) -> (N, outputs, 2H, 2W)."""
+        y = doubled_conv(x, self.weight)
         y = self.norm(y + noise * self.noise_strength)
         return F.glu(y, dim=1)
 
@@ -111,7 +112,7 @@ class LightGenerator(nn.Module):
         x = F.glu(self.first_norm(self.first(ws[:, 0, :, None, None])), dim=1)
         maps = {4: x}
         for block, block_noise in zip(self.blocks, noise, strict=True):
-            x = block(F.interpolate(x, scale_factor=2, mode="nearest"), block_noise)
+            x = block(x, block_noise)
             side = x.shape[2]
             if side in self.pairs:
                 x = self.excitations[str(side)](maps[self.pairs[side]], x)
@@ -122,7 +123,7 @@ class LightGenerator(nn.Module):
 
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=WEIGHT_STD)
     elif isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.5 / math.sqrt(module.in_features))
         nn.init.zeros_(module.bias)

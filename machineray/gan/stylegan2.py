@@ -58,14 +58,14 @@ class Mapping(nn.Module):
 class StyledConv(nn.Module):
     """Modulated 3x3 convolution, noise of a learned strength, bias, leaky ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, w_dim: int) -> None:
+    def __init__(self, inputs: int, outputs: int, w_dim: int, up: bool) -> None:
         super().__init__()
-        self.conv = ModulatedConv(inputs, outputs, 3, w_dim)
+        self.conv = ModulatedConv(inputs, outputs, 3, w_dim, up=up)
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
-        """(N, inputs, H, W), (N, w_dim), (N, 1, H, W) -> (N, outputs, H, W)."""
+        """(N, inputs, H, W), (N, w_dim), noise at the new size -> (N, outputs, H or 2H, …)."""
         y = self.conv(x, w)
         y = y + noise * self.noise_strength
         return activated(y + self.bias[:, None, None])
@@ -76,8 +76,9 @@ class SynthesisBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, w_dim: int, first: bool) -> None:
         super().__init__()
-        sizes = [(outputs, outputs)] if first else [(inputs, outputs), (outputs, outputs)]
-        self.convs = nn.ModuleList(StyledConv(*pair, w_dim) for pair in sizes)
+        last = StyledConv(outputs, outputs, w_dim, up=False)
+        convs = [last] if first else [StyledConv(inputs, outputs, w_dim, up=True), last]
+        self.convs = nn.ModuleList(convs)
         self.to_rgb = ModulatedConv(outputs, 3, 1, w_dim, demodulate=False)
         self.rgb_bias = nn.Parameter(torch.zeros(3))
         self.first = first
@@ -90,8 +91,6 @@ class SynthesisBlock(nn.Module):
         noise: Sequence[Tensor],
     ) -> tuple[Tensor, Tensor]:
         """Maps and picture at half the resolution, len(convs) + 1 styles -> both at this one."""
-        if not self.first:
-            x = upsampled(x)
         for conv, w, conv_noise in zip(self.convs, ws[:-1], noise, strict=True):
             x = conv(x, w, conv_noise)
         rgb = self.to_rgb(x, ws[-1]) + self.rgb_bias[:, None, None]
