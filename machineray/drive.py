@@ -13,8 +13,9 @@ from jobs import JobFunction, arguments, defaults_of, function_of
 from jobs.collect import EXAMPLES
 from jobs.pipeline import Step, default_run, description, steps
 from machineray.config import Profile
-from machineray.errors import UsageError
+from machineray.errors import StorageError, TemporaryError, UsageError
 from machineray.kube.manifests import JobSpec
+from machineray.kube.refusals import UnavailableError
 from machineray.kube.registry import pinned
 from machineray.log import Event, Note
 from machineray.runs import checked_run
@@ -80,7 +81,24 @@ def driven(
     store: Store,
     wanted: Wanted,
 ) -> Iterator[Event]:
-    """Submit each stage that is not done and wait for it; StageError when one fails."""
+    """Submit each stage that is not done and wait for it; StageError when one fails.
+
+    TemporaryError when the bucket or the API server is away for longer than they are asked: the
+    driver's Job then makes a new pod, which begins where this one ended.
+    """
+    try:
+        yield from _driven(options, profile, cluster, store, wanted)
+    except (StorageError, UnavailableError) as error:
+        raise TemporaryError(str(error)) from error
+
+
+def _driven(
+    options: Mapping[str, Any],
+    profile: Profile,
+    cluster: "Cluster",
+    store: Store,
+    wanted: Wanted,
+) -> Iterator[Event]:
     run, root = run_name(options), str(options["root"])
     for step in chosen_steps(options):
         image = pinned(profile.container_image(step.stage))

@@ -328,8 +328,9 @@ class S3Store:
         if status in (401, 403):
             return StorageError(f"{where}: no permission ({code}); ask for read and write rights")
         if status in (429, 500, 502, 503, 504):
+            reason = "" if code == str(status) else f" {code}"  # a HEAD has no body to tell more
             return StorageError(
-                f"{where}: the server still answers {status} {code} after several tries; "
+                f"{where}: the server still answers {status}{reason} after several tries; "
                 "earlier results are safe, run the same command again later"
             )
         return StorageError(f"{where}: {code}: {error.response['Error'].get('Message', '')}")

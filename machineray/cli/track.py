@@ -98,25 +98,30 @@ def _rows(
 ) -> "Iterator[Row]":
     from machineray.runs import StageRun
     from machineray.submission import PIPELINE
-    from machineray.tracking import Row, bucket_row, overview, run_jobs, with_job
+    from machineray.tracking import Row, bucket_row, joined, overview, run_jobs, with_job
 
     jobs: dict[tuple[str, str], Json] = {}
     try:
         jobs = run_jobs(cluster, root, run or None) if cluster else {}
     except ClusterError as error:
         say(f"{error}; what the bucket knows:")
+
+    def told(row: Row) -> Row:
+        job = jobs.get((row.run, row.stage))
+        try:
+            return with_job(cluster, row, job)
+        except ClusterError as error:  # it went away between the list and the reasons
+            return joined(row, job, str(error)) if job else row
+
     if not run:
-        for row in overview(store):
-            yield with_job(cluster, row, jobs.get((row.run, row.stage)))
+        yield from map(told, overview(store))
         return
     names = [stage] if stage else [*(row.name for row in STAGES)]
-    driver = jobs.get((run, PIPELINE))
-    if driver and stage in (None, PIPELINE):
-        yield with_job(cluster, Row(run, PIPELINE, ""), driver)
+    if (run, PIPELINE) in jobs and stage in (None, PIPELINE):
+        yield told(Row(run, PIPELINE, ""))
     for name in names:
-        if name == PIPELINE:
-            continue
-        yield with_job(cluster, bucket_row(StageRun(store, run, name)), jobs.get((run, name)))
+        if name != PIPELINE:
+            yield told(bucket_row(StageRun(store, run, name)))
 
 
 HEAD = f"{'run':<20} {'stage':<9} {'state':<12} {'done':>13} {'failed':>6} {'pods':>4} "

@@ -55,6 +55,16 @@ class Front:
         finally:
             self.refuses = nobody
 
+    @contextmanager
+    def holding(self, whom: Rule) -> Iterator[None]:
+        """No answer for those within the block; at its end their connections break."""
+        self.holds, self.opened = whom, threading.Event()
+        try:
+            yield
+        finally:
+            self.holds = nobody
+            self.opened.set()
+
 
 def handler(front: Front, upstream: str) -> type[BaseHTTPRequestHandler]:
     """A request -> what the front wants, or what the server behind it says."""

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-SECONDS = 30.0
+SECONDS = 20.0
 
 
 def calm_catalog(mray: Mray, root: str, folder: Path, seeds: str) -> list[dict[str, Any]]:

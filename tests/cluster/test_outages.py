@@ -22,7 +22,7 @@ from machineray.kube.words import job_state
 from machineray.runs import StageRun
 from machineray.storage import open_store
 from tests.cluster.conftest import MRAY, Mray, kubectl
-from tests.cluster.front import Asked, Front, nobody
+from tests.cluster.front import Asked, Front
 from tests.cluster.support import (
     PATIENCE_SECONDS,
     catalog,
@@ -236,25 +236,26 @@ def test_a_drained_node_costs_no_retry_and_loses_nothing(
     mray: Mray, cluster: Cluster, namespace: str, root: str, front: Front
 ) -> None:
     node = only_node(cluster)
-    front.holds = is_late
-    submit_generate(mray, "--seeds", "0-255", "--shards", "2")
     output = StageRun(open_store(root), "demo", "generate")
-    until("both pods are in the midst of it", lambda: len(front.held) == 2)
-    names = pods(cluster, "Running")
-    ours = f"--pod-selector=machineray/job={only_job(cluster)['metadata']['name']}"
     with ThreadPoolExecutor(2) as pool:
-        waiting = pool.submit(mray, "wait", "demo/generate")
-        with closed(node), ExitStack() as kept_pods:
-            for name in names:
-                kept_pods.enter_context(kept_pod(namespace, name))
-            drain = pool.submit(kubectl, "drain", node, "--force", "--ignore-daemonsets", ours)
-            ended = [until("a pod ends", partial(ended_pod, cluster, name)) for name in names]
-            kept_pods.close()
-            drain.result()
-            front.holds = nobody
-            kept = {index: output.done(index) for index in output.done_indexes()}
-            status_says(mray, "demo/generate", "no node fits", "closed to new pods (uncordon)")
-            assert not waiting.done()
+        with front.holding(is_late):
+            submit_generate(mray, "--seeds", "0-255", "--shards", "2")
+            until("both pods are in the midst of it", lambda: len(front.held) == 2)
+            names = pods(cluster, "Running")
+            waiting = pool.submit(mray, "wait", "demo/generate")
+            name = only_job(cluster)["metadata"]["name"]
+            words = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
+            ours = f"--pod-selector=machineray/job={name}"
+            with closed(node):
+                with ExitStack() as kept_pods:
+                    for name in names:
+                        kept_pods.enter_context(kept_pod(namespace, name))
+                    drain = pool.submit(kubectl, "drain", node, ours, *words)
+                    ended = [until("it ends", partial(ended_pod, cluster, name)) for name in names]
+                drain.result()
+                kept = {index: output.done(index) for index in output.done_indexes()}
+                status_says(mray, "demo/generate", "no node fits", "closed to new pods (uncordon)")
+                assert not waiting.done()
         waiting.result()
     assert [(end_of(pod), seconds_to_end(pod) < 20) for pod in ended if pod] == [(143, True)] * 2
     state = job_state(only_job(cluster))
