@@ -13,7 +13,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
-from machineray.errors import UsageError
+from machineray.errors import StageError, UsageError
 
 TIMEOUT = timedelta(minutes=10)  # a peer that says nothing for so long is gone
 
@@ -37,11 +37,21 @@ class World:
         return range(self.rank * mine, (self.rank + 1) * mine)
 
     def total(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """The tensors, each summed over all processes, by one all-reduce."""
+        """The tensors, each summed over all processes, by one all-reduce.
+
+        StageError when another process is gone: the training goes on from its last checkpoint.
+        """
         if self.size == 1:
             return list(tensors)
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        distributed.all_reduce(flat)
+        try:
+            distributed.all_reduce(flat)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise StageError(
+                f"another process of this training is gone ({reason}); the same command goes on "
+                "from the last checkpoint"
+            ) from error
         parts = torch.split(flat, [tensor.numel() for tensor in tensors])
         return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
 
