@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs import Job, Terminated, main
+from jobs import FILE, Job, Terminated, main
 from jobs.pictures import input_stage
 from jobs.training import (
     BEST,
     KID,
     NEWEST,
+    machine_name,
     metric_row,
     metrics_until,
     newest_checkpoint,
@@ -29,8 +30,9 @@ from jobs.training import (
 )
 from machineray.errors import Interrupted, UsageError
 from machineray.log import Event, Note, Progress
-from machineray.runs import Plan, Row, StageRun, json_lines
+from machineray.runs import Plan, Row, StageRun, json_lines, sha256_of
 from machineray.shards import Done, Outcome, Task
+from machineray.storage import read_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from machineray.gan.compute import Compute
     from machineray.gan.presets import Preset
     from machineray.gan.quality import Quality, Reference
-    from machineray.gan.training import Checkpoint, Config, Snapshot, Tick
+    from machineray.gan.training import Begin, Checkpoint, Config, Snapshot, Tick
 
 # Options of the pipeline, too.
 PresetName = Annotated[
@@ -116,6 +118,13 @@ def train(
     data_memory: Annotated[
         float, typer.Option(min=0, help="GB of memory for training pictures; the rest is read.")
     ] = 1.0,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar=FILE, help="Begin with this snapshot's weights, where they fit."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it will take, and do nothing.")
+    ] = False,
     checkpoint_seconds: Annotated[
         float, typer.Option(min=0, help="A checkpoint at least so often, seconds; sooner at first.")
     ] = 600.0,
@@ -123,10 +132,15 @@ def train(
     """Train a generator and a discriminator; snapshots, grids and metrics on the way."""
     chosen = chosen_preset(preset, generator, discriminator, batch, aug, ada_target)
     total = total_kimg(preset, kimg)
+    if dry_run:
+        how = (micro_batch, precision, channels_last, tf32, compile)
+        yield from estimated(chosen, total, job.workers, how)
+        return
     squares = input_stage(job)
     if squares is None or squares.stage != "augment":
         raise UsageError(f"--input {job.input}: train reads RUN/augment")
     digest = squares.digest()
+    first = read_file(init) if init else None
     plan = Plan(
         stage=job.stage,
         arguments={
@@ -140,6 +154,7 @@ def train(
             "aug": chosen.augment,
             "ada_target": ada_target,
             "held_out": held_out,
+            "init": sha256_of(first) if first else None,
         },
         input={"from": squares.name, "sha256": digest},
         indexes=[[seed]],
@@ -148,7 +163,7 @@ def train(
     def training() -> Iterator[Event]:
         import torch
 
-        from machineray.gan.training import Config
+        from machineray.gan.training import Begin, Config
         from machineray.gan.world import joined_world
 
         torch.set_num_threads(job.workers)
@@ -157,7 +172,10 @@ def train(
             world.share(chosen.batch // chosen.group)  # a mistake is told before anything is read
             compute = compute_of(world, micro_batch, precision, channels_last, tf32, compile)
             images = training_images(squares, chosen, int(data_memory * 1e9))
-            yield from _trained(job.output, config, images, held_out, compute, checkpoint_seconds)
+            begin = Begin(first, init or "")
+            yield from _trained(
+                job.output, config, images, held_out, compute, checkpoint_seconds, begin
+            )
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome | Event]:
         yield from training()
@@ -201,6 +219,29 @@ def chosen_preset(
         return replace(preset_named(name), **changed)
     except ValueError as error:
         raise UsageError(f"--preset {name} with --batch {batch}: {error}") from error
+
+
+def estimated(preset: "Preset", kimg: float, workers: int, how: tuple[Any, ...]) -> Iterator[Event]:
+    """What a training will take, in sentences."""
+    import torch
+
+    from machineray.gallery.markup import duration
+    from machineray.gan.estimate import estimate
+    from machineray.gan.world import joined_world
+
+    torch.set_num_threads(workers)
+    with joined_world() as world:
+        found = estimate(preset, compute_of(world, *how))
+    yield Note(
+        f"{preset.name}: {preset.generator} x {preset.discriminator}, {preset.resolution} px, "
+        f"batch {preset.batch}\n"
+        f"generator      {found.generator_parameters / 1e6:.2f} M parameters, "
+        f"{found.generator_gflop:.2f} GFLOP a picture, forward\n"
+        f"discriminator  {found.discriminator_parameters / 1e6:.2f} M parameters, "
+        f"{found.discriminator_gflop:.2f} GFLOP a picture, forward\n"
+        f"on {machine_name()}: {found.seconds_per_kimg:.1f} s/kimg, {found.memory_gb:.1f} GB\n"
+        f"{kimg:g} kimg: {duration(found.hours(kimg) * 3600)}"
+    )
 
 
 def compute_of(
@@ -247,6 +288,7 @@ def _trained(
     share: float,
     compute: "Compute",
     checkpoint_seconds: float,
+    begin: "Begin",
 ) -> Iterator[Event]:
     """Drain the training: store what it yields, tell how far it is, stop when asked to."""
     from machineray.dataset.store import Subset
@@ -265,6 +307,7 @@ def _trained(
             seen,
             compute=compute,
             quality=quality,
+            begin=begin,
             resume=resume,
             stop=lambda: stop.signal is not None,
             checkpoint_seconds=checkpoint_seconds,

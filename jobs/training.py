@@ -2,8 +2,6 @@
 
 import json
 import platform
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -171,6 +169,8 @@ def metrics_until(output: StageRun, nimg: int) -> list[Row]:
 
 def metric_row(tick: Any, before: list[Row]) -> Row:
     """A row of metrics.jsonl: what the tick says, and the time spent in all processes."""
+    from machineray.gan.estimate import peak_memory_gb
+
     spent = before[-1]["seconds_total"] if before else 0.0
     nimg = tick.nimg - (before[-1]["nimg"] if before else 0)
     return {
@@ -179,21 +179,11 @@ def metric_row(tick: Any, before: list[Row]) -> Row:
         "seconds": round(tick.seconds, 3),
         "seconds_total": round(spent + tick.seconds, 3),
         "images_per_second": round(nimg / max(tick.seconds, 1e-9), 3),
-        "memory_gb": round(memory_gb(), 3),
+        "memory_gb": round(peak_memory_gb(), 3),
         "time": round(time.time(), 3),
         "machine": machine_name(),
         **tick.values,
     }
-
-
-def memory_gb() -> float:
-    """The most memory that this process has had: of the GPU where it has one."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def machine_name() -> str:

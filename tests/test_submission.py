@@ -71,6 +71,13 @@ def test_the_same_submit_is_the_same_name(submit: Submit) -> None:
     assert one["metadata"]["name"] == two["metadata"]["name"] != other["metadata"]["name"]
 
 
+def test_a_submits_dry_run_is_not_the_trainings_own(submit: Submit, s3_root: str) -> None:
+    """`mray run train --dry-run` measures; a submit shows the Job."""
+    ended = submit("train", "--run", "klee")
+    assert ended.returncode == 3
+    assert "klee/augment is not complete" in ended.stderr
+
+
 def test_a_pipeline_is_one_small_job_that_may_speak_to_the_api(submit: Submit) -> None:
     job = manifest(submit, "pipeline", "--run", "klee", "--preset", "tiny", "--to", "unframe")
     pod = job["spec"]["template"]["spec"]

@@ -108,6 +108,24 @@ def restore(training: Training, data: bytes, name: str) -> dict[str, Any]:
     return about
 
 
+def transfer(training: Training, data: bytes, name: str) -> int:
+    """Take from a snapshot what fits by name and shape, also of a lower resolution: how much.
+
+    Both generators get it; the discriminator begins anew. InputError when nothing fits.
+    """
+    tensors, _ = unpacked(data, name)
+    fitting = {
+        key: value
+        for key, value in training.generator.state_dict().items()
+        if key in tensors and tensors[key].shape == value.shape
+    }
+    if not fitting:
+        raise InputError(f"{name}: nothing in it fits into {training.preset.name}")
+    for network in (training.generator, training.generator_ema):
+        network.load_state_dict({key: tensors[key] for key in fitting}, strict=False)
+    return len(fitting)
+
+
 def _restore_adam(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():

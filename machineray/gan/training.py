@@ -23,7 +23,7 @@ from machineray.gan.presets import Preset
 from machineray.gan.quality import LEAST_SAMPLES, Quality, affordable_samples
 from machineray.gan.randomness import batch_order
 from machineray.gan.sampling import grid, sample
-from machineray.gan.state import checkpoint_bytes, restore, snapshot_bytes
+from machineray.gan.state import checkpoint_bytes, restore, snapshot_bytes, transfer
 from machineray.gan.steps import Training, Values, new_training, step
 
 SNAPSHOTS_AT_LEAST = 10  # also in the shortest run: one wants to see it learn
@@ -32,6 +32,14 @@ FIRST_CHECKPOINT_SECONDS = 20.0
 CHECKPOINT_SHARE = 0.2
 GRID_PX = 1536  # about the width of a picture grid
 GRID_COLUMNS, GRID_ROWS = 6, 4
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Where a fresh training starts from: another one's snapshot, or nothing."""
+
+    snapshot: bytes | None = None
+    name: str = ""
 
 
 class Pictures(Protocol):
@@ -100,6 +108,7 @@ def train(
     *,
     compute: Compute | None = None,
     quality: Quality | None = None,
+    begin: Begin | None = None,
     resume: bytes | None = None,
     stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float = 600.0,
@@ -121,7 +130,9 @@ def train(
         about = restore(training, resume, "the checkpoint")
         _check_same(config, about)
         sums = about["sums"]
-    elif config.total_nimg and is_first:
+    elif begin and begin.snapshot:
+        transfer(training, begin.snapshot, begin.name)
+    if resume is None and config.total_nimg and is_first:
         yield _snapshot(training, config, None, 0)
     start_time = tick_time = checkpoint_time = time.monotonic()
     while training.nimg < config.total_nimg:

@@ -1,5 +1,6 @@
 """Training as a job: what it leaves in the store, and how it goes on from there."""
 
+import hashlib
 import json
 import math
 import resource
@@ -205,6 +206,29 @@ def test_the_time_of_all_processes_is_told(unfinished: Path) -> None:
     rows = parsed_lines(lines, "metrics.jsonl")
     assert [row["nimg"] for row in rows] == [40, NIMG]
     assert rows[1]["seconds_total"] > rows[0]["seconds_total"] > 0
+
+
+def test_a_training_begins_with_another_ones_snapshot(
+    whole: Path, squares: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(squares, root)
+    snapshot = folder(whole) / "snapshot.safetensors"
+    train_at(root, kimg=0.008, init=str(snapshot))
+    plan = json.loads((folder(root) / "plan.json").read_text())
+    assert plan["arguments"]["init"] == hashlib.sha256(snapshot.read_bytes()).hexdigest()
+    first = (folder(root) / "snapshots" / "000000000.png").read_bytes()
+    assert first == (folder(whole) / "snapshots" / f"{NIMG:09d}.png").read_bytes()
+    with pytest.raises(UsageError, match="init"):
+        train_at(root, kimg=0.008)
+
+
+def test_a_dry_run_says_what_it_will_take_and_does_nothing(tmp_path: Path) -> None:
+    (note,) = train_at(tmp_path, dry_run=True)
+    assert isinstance(note, Note)
+    for words in ("M parameters", "GFLOP a picture", "s/kimg", "GB", "0.048 kimg: "):
+        assert words in note.text
+    assert not list(tmp_path.iterdir())
 
 
 def test_squares_of_another_size_are_refused_in_one_line(squares: Path, tmp_path: Path) -> None:
