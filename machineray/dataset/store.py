@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from machineray.errors import InputError, StorageError
 
 Shape = tuple[int, int, int, int]
+KEPT_DAYS = 7
 
 
 class PictureStore:
@@ -84,14 +86,24 @@ def cached_store(
     path, about = folder / f"{name}.u8", folder / f"{name}.json"
     with _locked(folder / f"{name}.lock"):
         if not about.exists():
+            _tidy(folder)
             ids = _fill(path, shape, pictures())
             half = about.with_suffix(".half")
             half.write_text(json.dumps({"shape": shape, "ids": ids}))
             half.replace(about)  # last: it says that the file is whole
+    os.utime(about)  # in use
     told = json.loads(about.read_text())
     if path.stat().st_size != math.prod(shape) or tuple(told["shape"]) != shape:
         raise InputError(f"{path}: not what {about.name} says; remove both and start again")
     return PictureStore(path, shape, told["ids"], memory_bytes)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what nobody has used for KEPT_DAYS: the folder is a cache."""
+    for about in folder.glob("*.json"):
+        if time.time() - about.stat().st_mtime > KEPT_DAYS * 86400:
+            for path in folder.glob(f"{about.stem}.*"):
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,17 @@ def test_other_pictures_than_said_are_refused(tmp_path: Path) -> None:
         cached_store(tmp_path, "many", (9, *SHAPE[1:]), pictures, 0)
     with pytest.raises(InputError, match="p0: not one of 7 pictures"):
         cached_store(tmp_path, "wide", (7, 3, 4, 8), pictures, 0)
+
+
+def test_what_was_not_used_for_a_week_goes_when_room_is_wanted(tmp_path: Path) -> None:
+    made(tmp_path)
+    (tmp_path / "squares.0123.reference.npz").write_bytes(b"its own")
+    week_ago = time.time() - 8 * 86400
+    os.utime(tmp_path / "squares.json", (week_ago, week_ago))
+    cached_store(tmp_path, "others", SHAPE, pictures, 0)
+    assert not list(tmp_path.glob("squares*"))
+    cached_store(tmp_path, "third", SHAPE, pictures, 0)
+    assert (tmp_path / "others.u8").exists()
 
 
 def test_a_file_that_was_cut_is_refused(tmp_path: Path) -> None:
