@@ -3,6 +3,7 @@
 mray run train --run klee --preset demo --kimg 20
 """
 
+import json
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs import FILE, Job, Terminated, main
+from jobs.audit import BANK, PAGE, REPORT
 from jobs.pictures import input_stage
 from jobs.training import (
     BEST,
@@ -187,6 +189,9 @@ def train(
         if measured:
             best = min(measured, key=lambda record: record[KID])
             yield BEST, job.output.store.read(best["key"])
+        for name in (BANK, REPORT, PAGE):
+            if job.output.store.size(job.output.key(name)) is not None:
+                yield name, job.output.read(name)
         yield "catalog.jsonl", json_lines(records)
 
     if int(os.environ.get("RANK", "0")) > 0:  # the first process alone writes, this one helps
@@ -322,6 +327,28 @@ def _trained(
             raise Terminated
         if stop.signal is not None:
             raise Interrupted("interrupted, with a checkpoint; the same command goes on from it")
+    if is_first:
+        yield from _audited(output, seen, unseen)
+
+
+def _audited(output: StageRun, seen: "Subset", unseen: "Subset") -> Iterator[Event]:
+    """Compare samples of the newest snapshot with the paintings: does it copy?"""
+    from jobs.audit import audited
+    from machineray.gan.state import load_snapshot
+
+    rows = list(snapshot_rows(output))
+    if not rows:
+        return
+    data = output.store.read(rows[-1]["key"])
+    yield Note("train: looks for copies of paintings among samples")
+    for _ in audited(output, load_snapshot(data, rows[-1]["key"]).generator, seen, unseen):
+        pass
+    report = json.loads(output.read(REPORT))
+    if report["honest"]:
+        yield Note(
+            f"train: {report['copies']} of {report['samples']} samples are too near to a painting; "
+            f"look at {output.store.url}/{output.key(PAGE)}"
+        )
 
 
 def _stored(

@@ -55,6 +55,7 @@ class Subset:
 
     def __init__(self, store: PictureStore, indices: Sequence[int]) -> None:
         self._store, self._indices = store, indices
+        self.ids = [store.ids[index] for index in indices]
         self.shape: tuple[int, ...] = (len(indices), *store.shape[1:])
 
     def __len__(self) -> int:

@@ -40,7 +40,7 @@ def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
 
 def _resized(picture: Picture) -> Tensor:
     """(H, W, 3) -> (3, INPUT_PX, INPUT_PX) in [-1, 1]."""
-    image = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float()
+    image = torch.tensor(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float()
     side = (INPUT_PX, INPUT_PX)
     image = F.interpolate(image, side, mode="bilinear", align_corners=False, antialias=True)
     return image[0] / 127.5 - 1
