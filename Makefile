@@ -43,7 +43,7 @@ test: environment
 
 # KUBECONFIG, REGISTRY, TAG, MRAY_TEST_BUCKET and AWS_* say where: see CONTRIBUTING.md.
 test-cluster: environment
-	$(BIN)/pytest -m cluster $(TESTS)
+	$(BIN)/pytest -m cluster -n 2 --dist loadgroup --durations 12 $(TESTS)
 
 lint: environment
 	$(BIN)/ruff check .

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 # Options of the pipeline, too.
 PresetName = Annotated[
-    str, typer.Option(help="tiny, demo, paintings256, paintings512 or paintings1024.")
+    str, typer.Option(help="tiny, sketch, demo, paintings256, paintings512 or paintings1024.")
 ]
 Kimg = Annotated[
     float | None, typer.Option(min=0, help="Thousand pictures to look at; default: preset's.")

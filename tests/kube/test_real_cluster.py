@@ -21,7 +21,7 @@ from machineray.errors import (
 from machineray.kube.cluster import Cluster, open_cluster
 from machineray.kube.logs import job_lines
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
 
 SECURITY = {
     "runAsNonRoot": True,
@@ -272,7 +272,6 @@ class TestLogs:
         with pytest.raises(NotFoundError, match="no Job j"):
             list(job_lines(real, "j"))
 
-    @pytest.mark.xdist_group("cluster")
     def test_nothing_is_lost_or_doubled_while_the_api_server_is_away(
         self, real: Cluster, control: Callable[..., None]
     ) -> None:
