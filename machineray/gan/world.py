@@ -5,6 +5,7 @@ That is exact for the lazy regularisers, too, and another number of processes ca
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,7 +48,8 @@ class World:
         try:
             distributed.all_reduce(flat)
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+            # "[file:line] Connection closed by peer [address]. This is typically …"
+            reason = re.sub(r"^\[[^]]*\] ", "", str(error).splitlines()[0]).partition(". ")[0]
             raise StageError(
                 f"another process of this training is gone ({reason}); the same command goes on "
                 "from the last checkpoint"

@@ -17,6 +17,8 @@ pytestmark = [
 
 WORDS = ("--input", "demo/augment", "--preset", "tiny", "--kimg", "0.4")
 OFTEN = ("--checkpoint-seconds", "1")
+# A process of torchrun beside that of the training, and torch in both.
+TWO_NODES = (*SMALL[:2], "--memory", "2Gi", *SMALL[4:], "--nodes", "2")
 
 
 def log_of(namespace: str, pod: str) -> str:
@@ -28,7 +30,7 @@ def test_two_pods_train_one_network_and_a_killed_one_costs_nothing(
     mray: Mray, cluster: Cluster, namespace: str, root: str
 ) -> None:
     """The weights are those of two pods that nobody disturbed, bit for bit."""
-    mray("submit", "train", "--run", "calm", *WORDS, *OFTEN, *SMALL, "--nodes", "2")
+    mray("submit", "train", "--run", "calm", *WORDS, *OFTEN, *TWO_NODES)
     assert cluster.get("Service", only_job(cluster)["metadata"]["name"])
     mray("wait", "calm/train")
     first = {index_of(name): log_of(namespace, name) for name in pods(cluster)}
@@ -38,7 +40,7 @@ def test_two_pods_train_one_network_and_a_killed_one_costs_nothing(
     until("the Job and its Service go", lambda: not cluster.list("Job"))
     until("the Service goes with its Job", lambda: not cluster.list("Service"))
 
-    mray("submit", "train", "--run", "killed", *WORDS, *OFTEN, *SMALL, "--nodes", "2")
+    mray("submit", "train", "--run", "killed", *WORDS, *OFTEN, *TWO_NODES)
     output = StageRun(open_store(root), "killed", "train")
     until("a checkpoint", lambda: bucket_row(output).done > 0)
     assert not output.is_complete()
@@ -55,7 +57,7 @@ def test_two_pods_train_one_network_and_a_killed_one_costs_nothing(
 def test_a_mistake_of_all_processes_ends_the_job_at_once_with_its_reason(
     mray: Mray, cluster: Cluster
 ) -> None:
-    words = ("--run", "uneven", *WORDS, *SMALL, "--nodes", "3")
+    words = ("--run", "uneven", *WORDS, *TWO_NODES[:-1], "3")
     mray("submit", "train", *words)
     text = mray("wait", "uneven/train", rc=1).stderr
     assert "cannot be shared by 3 processes" in text
