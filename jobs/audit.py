@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from machineray.gan.networks import Generator
 
 BANK, REPORT, PAGE = "audit/bank.npz", "audit.json", "audit.html"
-SAMPLES = 200
+LEAST_AUDITED, MOST_AUDITED = 24, 200  # samples: it shall cost a twentieth of the training
 SHOWN = 60
 MOST_PAINTINGS = 2000
 PAIR_PX = 256
 
 
 def audited(
-    output: StageRun, generator: "Generator", seen: "Subset", unseen: "Subset"
+    output: StageRun, generator: "Generator", samples: int, seen: "Subset", unseen: "Subset"
 ) -> Iterator[str]:
-    """Compare SAMPLES samples with the paintings: names of what was written."""
+    """Compare so many samples with the paintings: names of what was written."""
     from machineray.gan.features import last_maps
     from machineray.gan.memorisation import bank, baseline, likeness, matches
     from machineray.gan.sampling import sample
@@ -36,7 +36,7 @@ def audited(
     known = bank(pictures.values(), network)
     others = [_picture(unseen, index) for index in _first_of_each(unseen).values()]
     honest = baseline(matches(likeness(others, network), known)) if others else None
-    drawn = dict(sample(generator, range(SAMPLES)))
+    drawn = dict(sample(generator, range(samples)))
     found = dict(zip(drawn, matches(likeness(list(drawn.values()), network), known), strict=True))
     output.write(BANK, bank_bytes(known, names, honest))
     yield BANK

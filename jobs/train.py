@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs import FILE, Job, Terminated, main
-from jobs.audit import BANK, PAGE, REPORT
+from jobs.audit import BANK, LEAST_AUDITED, MOST_AUDITED, PAGE, REPORT
 from jobs.pictures import input_stage
 from jobs.training import (
     BEST,
     KID,
     NEWEST,
+    agreed_checkpoint,
     machine_name,
     metric_row,
     metrics_until,
-    newest_checkpoint,
     quality_warning,
     snapshot_rows,
     store_checkpoint,
@@ -300,7 +300,7 @@ def _trained(
     from machineray.gan.quality import held_out
     from machineray.gan.training import train as training
 
-    nimg, resume, skipped = newest_checkpoint(output)
+    nimg, resume, skipped = agreed_checkpoint(output, compute.world)
     others = held_out(images.ids, share)
     seen = Subset(images, [i for i, name in enumerate(images.ids) if name not in others])
     unseen = Subset(images, [i for i, name in enumerate(images.ids) if name in others])
@@ -328,6 +328,7 @@ def _trained(
         if stop.signal is not None:
             raise Interrupted("interrupted, with a checkpoint; the same command goes on from it")
     if is_first:
+        yield Note(f"train: look at {output.store.url}/{output.key('index.html')}")
         yield from _audited(output, seen, unseen)
 
 
@@ -341,7 +342,9 @@ def _audited(output: StageRun, seen: "Subset", unseen: "Subset") -> Iterator[Eve
         return
     data = output.store.read(rows[-1]["key"])
     yield Note("train: looks for copies of paintings among samples")
-    for _ in audited(output, load_snapshot(data, rows[-1]["key"]).generator, seen, unseen):
+    samples = max(LEAST_AUDITED, min(MOST_AUDITED, rows[-1]["nimg"] // 20))
+    generator = load_snapshot(data, rows[-1]["key"]).generator
+    for _ in audited(output, generator, samples, seen, unseen):
         pass
     report = json.loads(output.read(REPORT))
     if report["honest"]:
@@ -379,7 +382,6 @@ def _stored(
         elif isinstance(event, Checkpoint):
             output.write("metrics.jsonl", json_lines(metrics))
             store_checkpoint(output, event)
-    yield Note(f"train: look at {output.store.url}/{output.key('index.html')}")
 
 
 def told(values: dict[str, float]) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from machineray.dataset.store import PictureStore
     from machineray.gan.presets import Preset
+    from machineray.gan.world import World
 
 CHECKPOINTS_KEPT = 3
 COLLAPSE_SNAPSHOTS = 3  # in a row that look worse
@@ -81,6 +82,19 @@ def newest_checkpoint(output: StageRun) -> tuple[int, bytes | None, list[str]]:
         except (ValueError, InputError):
             skipped.append(f"{key} has no whole pointer")
     return 0, None, skipped
+
+
+def agreed_checkpoint(output: StageRun, world: "World") -> tuple[int, bytes | None, list[str]]:
+    """As newest_checkpoint, the same in every process: the first one chooses.
+
+    A process that begins again earlier than the others would take an older one for the newest.
+    """
+    if world.rank == 0:
+        nimg, data, skipped = newest_checkpoint(output)
+        world.told_by_first(nimg)
+        return nimg, data, skipped
+    nimg = world.told_by_first(0)
+    return nimg, output.read(f"checkpoints/{nimg:09d}.safetensors") if nimg else None, []
 
 
 def _stems(output: StageRun, prefix: str) -> set[str]:

@@ -44,6 +44,8 @@ import jobs.pipeline, machineray.cli
 import machineray.collect.admission, machineray.curate.contact_sheet, machineray.curate.decisions
 import machineray.dataset.squares, machineray.dataset.tar, machineray.unframe.boxes
 import machineray.gan.training, machineray.finish.artwork, machineray.gallery.page
+import jobs.audit, machineray.gan.memorisation, machineray.gan.features
+machineray.gan.features.last_maps()
 
 def ended(pid, deadline):
     while time.monotonic() < deadline:

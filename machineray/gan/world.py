@@ -57,6 +57,12 @@ class World:
         parts = torch.split(flat, [tensor.numel() for tensor in tensors])
         return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
 
+    def told_by_first(self, number: int) -> int:
+        """The first process's number, in every process."""
+        mine = float(number) if self.rank == 0 else 0.0
+        (told,) = self.total([torch.tensor([mine], dtype=torch.float64, device=self.device)])
+        return int(told.item())
+
     def any(self, mine: bool) -> bool:
         """Whether it is true in any process: all stop at the same step."""
         if self.size == 1:

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from jobs import audit
 from jobs.audit import BANK, PAGE, REPORT, CopyJudge, audited
 from machineray.dataset.store import Subset, cached_store
 from machineray.gan import sampling
@@ -33,7 +32,6 @@ def paintings() -> list[tuple[str, NDArray[np.uint8]]]:
 @pytest.fixture(autouse=True)
 def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six samples: five of noise, and seed 3 is the mirror image of the third painting."""
-    monkeypatch.setattr(audit, "SAMPLES", 6)
     copy = np.ascontiguousarray(paintings()[2][1][:, ::-1])
 
     def drawn(generator: Any, seeds: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -50,7 +48,7 @@ def output(tmp_path: Path) -> StageRun:
     store = cached_store(tmp_path / "squares", "s", shape, paintings, 0)
     seen, unseen = Subset(store, range(SEEN)), Subset(store, range(SEEN, SEEN + UNSEEN))
     output = StageRun(open_store(tmp_path / "root"), "klee", "train")
-    written = list(audited(output, torch.nn.Identity(), seen, unseen))  # type: ignore[arg-type]
+    written = list(audited(output, torch.nn.Identity(), 6, seen, unseen))  # type: ignore[arg-type]
     assert written[-2:] == [PAGE, REPORT]
     return output
 
@@ -88,7 +86,7 @@ def test_without_held_out_paintings_nothing_is_called_a_copy(tmp_path: Path) -> 
     store = cached_store(tmp_path / "squares", "s", shape, lambda: paintings()[:SEEN], 0)
     output = StageRun(open_store(tmp_path / "root"), "klee", "train")
     seen, none = Subset(store, range(SEEN)), Subset(store, [])
-    list(audited(output, torch.nn.Identity(), seen, none))  # type: ignore[arg-type]
+    list(audited(output, torch.nn.Identity(), 6, seen, none))  # type: ignore[arg-type]
     report = json.loads(output.read(REPORT))
     assert (report["copies"], report["honest"]) == (0, None)
     assert "Nothing was held out" in output.read(PAGE).decode()
