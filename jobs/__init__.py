@@ -251,7 +251,9 @@ def main(function: JobFunction) -> None:
     try:
         app()
     except MachineRayError as error:
-        sys.stderr.write(f"{function.__name__}: {error}\n")
+        rank = os.environ.get("RANK", "0")  # of one training's processes
+        who = function.__name__ + (f" (process {rank})" if rank != "0" else "")
+        sys.stderr.write(f"{who}: {error}\n")
         sys.exit(error.pod_exit_code)
     except Terminated:
         sys.stderr.flush()

@@ -4,20 +4,21 @@ mray run generate --run klee --seeds 0-99 --psi 0.8
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
 from jobs import FILE, Job, main
+from jobs.audit import BANK, CopyJudge
 from jobs.pictures import input_stage
+from jobs.training import BEST, NEWEST
 from machineray.errors import UsageError
 from machineray.log import Event
 from machineray.runs import Plan, Row, json_lines, sha256_of
 from machineray.seeds import parsed_seeds
-from machineray.shards import Done, Outcome, Task, batches
+from machineray.shards import Done, Outcome, Refused, Task, batches
 from machineray.storage import read_file
-
-NEWEST = "snapshot.safetensors"
 
 
 def generate(
@@ -30,14 +31,31 @@ def generate(
         str | None,
         typer.Option(metavar=FILE, help="Draw from this snapshot file instead of the run's."),
     ] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="From the snapshot with the lowest KID, not the newest.")
+    ] = False,
+    refuse_copies: Annotated[
+        bool, typer.Option("--refuse-copies", help="Leave out what is too near to a painting.")
+    ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Samples at a time; changes no pixel.")] = 8,
 ) -> Iterator[Event]:
     """Draw one picture a seed; the same seed is the same picture, alone or among many."""
     numbers = parsed_seeds(seeds)  # a mistake is told before anything is asked
-    read, source = _snapshot(job, snapshot)
+    read, source = _snapshot(job, snapshot, BEST if best else NEWEST)
+    if refuse_copies and snapshot:
+        raise UsageError("--refuse-copies: a snapshot file alone knows no paintings; give --input")
+
+    if refuse_copies and job.max_failures is None:
+        job = replace(job, max_failures=len(numbers))  # to refuse is what was asked for
+
+    def read_bank() -> bytes:
+        stage = input_stage(job)
+        assert stage is not None
+        return stage.read_proven(stage.proof(BANK))
+
     plan = Plan(
         stage=job.stage,
-        arguments={"psi": psi},
+        arguments={"psi": psi, "refuse_copies": refuse_copies},
         input=source,
         indexes=batches(numbers, job.row.items_per_index),
     )
@@ -51,7 +69,12 @@ def generate(
 
         torch.set_num_threads(job.workers)
         network = load_snapshot(read(), source["from"]).generator
+        judge = CopyJudge(read_bank()) if refuse_copies else None
         for seed, pixels in sample(network, items, psi, batch=batch):
+            copied = judge.copied(pixels) if judge else ""
+            if copied:
+                yield Refused(f"seed{seed:06d}", f"seed {seed}: {copied}")
+                continue
             name = f"samples/seed{seed:06d}.png"
             height, width, _ = pixels.shape
             row = {
@@ -71,7 +94,7 @@ def generate(
     yield from job.execute(Task(plan, job.row.unit, work, merge))
 
 
-def _snapshot(job: Job, file: str | None) -> tuple[Callable[[], bytes], dict[str, Any]]:
+def _snapshot(job: Job, file: str | None, name: str) -> tuple[Callable[[], bytes], dict[str, Any]]:
     """What reads the snapshot, and the plan's word for where it and its paintings come from."""
     if file is not None:
         data, name = read_file(file), file.rpartition("/")[2]
@@ -79,7 +102,7 @@ def _snapshot(job: Job, file: str | None) -> tuple[Callable[[], bytes], dict[str
     stage = input_stage(job)
     if stage is None or stage.stage != "train":
         raise UsageError(f"--input {job.input}: generate reads RUN/train, or --snapshot FILE")
-    proof, plan = stage.proof(NEWEST), stage.plan()
+    proof, plan = stage.proof(name), stage.plan()
     paintings = plan.input["from"] if plan else None
     source = {"from": stage.name, "sha256": proof.sha256, "paintings": paintings}
     return lambda: stage.read_proven(proof), source

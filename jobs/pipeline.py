@@ -21,7 +21,6 @@ from machineray.errors import UsageError
 from machineray.log import Event, Note
 from machineray.runs import checked_run, run_name_for, settle_run
 from machineray.seeds import parsed_seeds
-from machineray.storage import FolderStore
 
 Paintings = Annotated[
     str | None,
@@ -63,8 +62,7 @@ def pipeline(
         job_function = function_of(step.stage)
         yield from job_function(replace(job, stage=step.stage, input=step.input), **step.options)
     page = job.output.sibling("gallery").key("index.html")
-    place = job.store.root / page if isinstance(job.store, FolderStore) else f"{job.root}/{page}"
-    yield Note(f"\nThe gallery: {place}")
+    yield Note(f"\nThe gallery: {job.store.url}/{page}")
 
 
 def steps(

@@ -3,39 +3,85 @@
 mray run train --run klee --preset demo --kimg 20
 """
 
-import math
+import json
 import os
-import platform
 import signal
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs import Job, Terminated, main
-from jobs.generate import NEWEST
+from jobs import FILE, Job, Terminated, main
+from jobs.audit import BANK, LEAST_AUDITED, MOST_AUDITED, PAGE, REPORT
 from jobs.pictures import input_stage
-from machineray.errors import InputError, Interrupted, NotFoundError, StorageError, UsageError
+from jobs.training import (
+    BEST,
+    KID,
+    NEWEST,
+    agreed_checkpoint,
+    machine_name,
+    metric_row,
+    metrics_until,
+    quality_warning,
+    snapshot_rows,
+    store_checkpoint,
+    store_snapshot,
+    training_images,
+)
+from machineray.errors import Interrupted, UsageError
 from machineray.log import Event, Note, Progress
-from machineray.runs import Plan, Row, StageRun, json_bytes, json_lines, parsed_lines, sha256_of
+from machineray.runs import Plan, Row, StageRun, json_lines, sha256_of
 from machineray.shards import Done, Outcome, Task
+from machineray.storage import read_file
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CHECKPOINTS_KEPT = 3
+    from machineray.dataset.store import PictureStore, Subset
+    from machineray.gan.compute import Compute
+    from machineray.gan.presets import Preset
+    from machineray.gan.quality import Quality, Reference
+    from machineray.gan.training import Begin, Checkpoint, Config, Snapshot, Tick
 
 # Options of the pipeline, too.
 PresetName = Annotated[
-    str, typer.Option(help="tiny, demo, paintings256, paintings512 or paintings1024.")
+    str, typer.Option(help="tiny, sketch, demo, paintings256, paintings512 or paintings1024.")
 ]
 Kimg = Annotated[
     float | None, typer.Option(min=0, help="Thousand pictures to look at; default: preset's.")
 ]
+
+
+class Augment(StrEnum):
+    """What the discriminator is shown: adaptive, fixed or no augmentation."""
+
+    ada = "ada"
+    fixed = "fixed"
+    none = "none"
+
+
+class GeneratorName(StrEnum):
+    """The generators that there are."""
+
+    stylegan2 = "stylegan2"
+    light = "light"
+
+
+class DiscriminatorName(StrEnum):
+    """The discriminators that there are."""
+
+    stylegan2 = "stylegan2"
+    projected = "projected"
+
+
+class Precision(StrEnum):
+    """Of the convolutions; weights and statistics are single."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
 
 
 def train(
@@ -44,42 +90,190 @@ def train(
     kimg: Kimg = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and noise.")] = 0,
     mirror: Annotated[bool, typer.Option(help="Show every picture mirrored, too.")] = True,
+    generator: Annotated[
+        GeneratorName | None, typer.Option(help="Instead of the preset's.")
+    ] = None,
+    discriminator: Annotated[
+        DiscriminatorName | None, typer.Option(help="Instead of the preset's.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Pictures a step, over all processes.")
+    ] = None,
+    aug: Annotated[Augment | None, typer.Option(help="Instead of the preset's.")] = None,
+    ada_target: Annotated[
+        float, typer.Option(min=-1, max=1, help="How sure the discriminator may be: E[sign D].")
+    ] = 0.6,
+    micro_batch: Annotated[
+        int, typer.Option(min=0, help="Pictures at a time, where memory is short; 0: all.")
+    ] = 0,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Default: bf16 on a GPU that has it, else fp32.")
+    ] = None,
+    channels_last: Annotated[
+        bool | None, typer.Option(help="Order of memory; default: on a GPU.")
+    ] = None,
+    tf32: Annotated[bool, typer.Option(help="TF32 in what stays fp32 on a GPU.")] = True,
+    compile: Annotated[bool, typer.Option(help="torch.compile both networks.")] = False,
+    held_out: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Share of the paintings kept to judge by.")
+    ] = 0.1,
+    data_memory: Annotated[
+        float, typer.Option(min=0, help="GB of memory for training pictures; the rest is read.")
+    ] = 1.0,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar=FILE, help="Begin with this snapshot's weights, where they fit."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it will take, and do nothing.")
+    ] = False,
     checkpoint_seconds: Annotated[
         float, typer.Option(min=0, help="A checkpoint at least so often, seconds; sooner at first.")
     ] = 600.0,
 ) -> Iterator[Event]:
     """Train a generator and a discriminator; snapshots, grids and metrics on the way."""
-    from machineray.gan.presets import preset_named
-
-    chosen, total = preset_named(preset), total_kimg(preset, kimg)
+    chosen = chosen_preset(preset, generator, discriminator, batch, aug, ada_target)
+    total = total_kimg(preset, kimg)
+    if dry_run:
+        how = (micro_batch, precision, channels_last, tf32, compile)
+        yield from estimated(chosen, total, job.workers, how)
+        return
     squares = input_stage(job)
     if squares is None or squares.stage != "augment":
         raise UsageError(f"--input {job.input}: train reads RUN/augment")
     digest = squares.digest()
+    first = read_file(init) if init else None
     plan = Plan(
         stage=job.stage,
-        arguments={"preset": preset, "kimg": total, "seed": seed, "mirror": mirror},
+        arguments={
+            "preset": preset,
+            "kimg": total,
+            "seed": seed,
+            "mirror": mirror,
+            "generator": chosen.generator,
+            "discriminator": chosen.discriminator,
+            "batch": chosen.batch,
+            "aug": chosen.augment,
+            "ada_target": ada_target,
+            "held_out": held_out,
+            "init": sha256_of(first) if first else None,
+        },
         input={"from": squares.name, "sha256": digest},
         indexes=[[seed]],
     )
 
-    def work(index: int, items: Sequence[Any]) -> Iterator[Outcome | Event]:
+    def training() -> Iterator[Event]:
         import torch
 
-        from machineray.gan.training import Config
+        from machineray.gan.training import Begin, Config
+        from machineray.gan.world import joined_world
 
         torch.set_num_threads(job.workers)
         config = Config(chosen, seed, total, mirror, dataset=digest)
-        with tempfile.TemporaryDirectory(prefix="mray-") as folder:
-            images = training_images(squares, Path(folder) / "images", chosen.resolution)
-            yield from _trained(job.output, config, images, checkpoint_seconds)
-        yield Done(records=list(_snapshots(job.output)))
+        with joined_world() as world:
+            world.share(chosen.batch // chosen.group)  # a mistake is told before anything is read
+            compute = compute_of(world, micro_batch, precision, channels_last, tf32, compile)
+            images = training_images(squares, chosen, int(data_memory * 1e9))
+            begin = Begin(first, init or "")
+            yield from _trained(
+                job.output, config, images, held_out, compute, checkpoint_seconds, begin
+            )
+
+    def work(index: int, items: Sequence[Any]) -> Iterator[Outcome | Event]:
+        yield from training()
+        yield Done(records=list(snapshot_rows(job.output)))
 
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
         yield NEWEST, job.output.store.read(records[-1]["key"])
+        measured = [record for record in records if KID in record]
+        if measured:
+            best = min(measured, key=lambda record: record[KID])
+            yield BEST, job.output.store.read(best["key"])
+        for name in (BANK, REPORT, PAGE):
+            if job.output.store.size(job.output.key(name)) is not None:
+                yield name, job.output.read(name)
         yield "catalog.jsonl", json_lines(records)
 
+    if int(os.environ.get("RANK", "0")) > 0:  # the first process alone writes, this one helps
+        if not job.output.is_complete():
+            yield from training()
+        return
     yield from job.execute(Task(plan, job.row.unit, work, merge, total))
+
+
+def chosen_preset(
+    name: str,
+    generator: GeneratorName | None,
+    discriminator: DiscriminatorName | None,
+    batch: int | None,
+    aug: Augment | None,
+    ada_target: float,
+) -> "Preset":
+    """The preset of that name with what is chosen instead; UsageError for what cannot be."""
+    from machineray.gan.presets import preset_named
+
+    given: dict[str, Any] = {
+        "generator": generator and generator.value,
+        "discriminator": discriminator and discriminator.value,
+        "batch": batch,
+        "augment": aug and aug.value,
+        "ada_target": ada_target,
+    }
+    changed = {key: value for key, value in given.items() if value is not None}
+    try:
+        return replace(preset_named(name), **changed)
+    except ValueError as error:
+        raise UsageError(f"--preset {name} with --batch {batch}: {error}") from error
+
+
+def estimated(preset: "Preset", kimg: float, workers: int, how: tuple[Any, ...]) -> Iterator[Event]:
+    """What a training will take, in sentences."""
+    import torch
+
+    from machineray.gallery.markup import duration
+    from machineray.gan.estimate import estimate
+    from machineray.gan.world import joined_world
+
+    torch.set_num_threads(workers)
+    with joined_world() as world:
+        found = estimate(preset, compute_of(world, *how))
+    yield Note(
+        f"{preset.name}: {preset.generator} x {preset.discriminator}, {preset.resolution} px, "
+        f"batch {preset.batch}\n"
+        f"generator      {found.generator_parameters / 1e6:.2f} M parameters, "
+        f"{found.generator_gflop:.2f} GFLOP a picture, forward\n"
+        f"discriminator  {found.discriminator_parameters / 1e6:.2f} M parameters, "
+        f"{found.discriminator_gflop:.2f} GFLOP a picture, forward\n"
+        f"on {machine_name()}: {found.seconds_per_kimg:.1f} s/kimg, {found.memory_gb:.1f} GB\n"
+        f"{kimg:g} kimg: {duration(found.hours(kimg) * 3600)}"
+    )
+
+
+def compute_of(
+    world: Any,
+    micro_batch: int,
+    precision: Precision | None,
+    channels_last: bool | None,
+    tf32: bool,
+    compile: bool,
+) -> "Compute":
+    """How to compute, with each device's own defaults."""
+    import torch
+
+    from machineray.gan.compute import Compute
+
+    is_cuda = world.device.type == "cuda"
+    if is_cuda:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cudnn.benchmark = True
+    usual = Precision.bf16 if is_cuda and torch.cuda.is_bf16_supported() else Precision.fp32
+    return Compute(
+        world,
+        micro_batch,
+        (precision or usual).value,
+        is_cuda if channels_last is None else channels_last,
+        compile,
+    )
 
 
 def total_kimg(preset: str, kimg: float | None) -> float:
@@ -92,83 +286,127 @@ def total_kimg(preset: str, kimg: float | None) -> float:
     return total
 
 
-def training_images(squares: StageRun, path: Path, resolution: int) -> "NDArray[np.uint8]":
-    """All squares of the shards as uint8 (N, 3, R, R), in a file: memory does not grow with N."""
-    import json
-
-    import numpy as np
-
-    from machineray.dataset.tar import unpacked
-
-    index = json.loads(squares.read("index.json"))
-    if index["resolution"] != resolution:
-        raise UsageError(
-            f"{squares.name} has squares of {index['resolution']} px, the preset wants "
-            f"{resolution}: mray run augment --resolution {resolution} in a new run"
-        )
-    shape = (index["samples"], 3, resolution, resolution)
-    _reserve(path, math.prod(shape))
-    images = np.memmap(path, np.uint8, "r+", shape=shape)
-    count = 0
-    for shard in index["shards"]:
-        for sample in unpacked(squares.read(shard), squares.key(shard)):
-            pixels = sample.pixels()
-            if count == len(images) or pixels.shape != (resolution, resolution, 3):
-                raise InputError(f"{squares.key(shard)}: not what index.json says; augment again")
-            images[count] = pixels.transpose(2, 0, 1)
-            count += 1
-    if count != len(images):
-        raise InputError(f"{squares.name}: {count} squares, not {len(images)}; augment again")
-    return images
-
-
-def _reserve(path: Path, size_bytes: int) -> None:
-    """A file of that size whose room is really there: a mapped one dies by SIGBUS where it ends."""
-    try:
-        with path.open("wb") as file:
-            file.truncate(size_bytes)
-            if hasattr(os, "posix_fallocate"):  # not on macOS
-                os.posix_fallocate(file.fileno(), 0, size_bytes)
-    except OSError as error:
-        raise StorageError(
-            f"{path.parent}: no room for {size_bytes / 1e9:.1f} GB of training pictures "
-            f"({error.strerror}); set TMPDIR to a folder that has it"
-        ) from error
-
-
 def _trained(
-    output: StageRun, config: Any, images: "NDArray[np.uint8]", checkpoint_seconds: float
+    output: StageRun,
+    config: "Config",
+    images: "PictureStore",
+    share: float,
+    compute: "Compute",
+    checkpoint_seconds: float,
+    begin: "Begin",
 ) -> Iterator[Event]:
     """Drain the training: store what it yields, tell how far it is, stop when asked to."""
-    from machineray.gan.training import Checkpoint, Snapshot, Tick
+    from machineray.dataset.store import Subset
+    from machineray.gan.quality import held_out
     from machineray.gan.training import train as training
 
-    nimg, resume = newest_checkpoint(output)
-    metrics = _metrics_until(output, nimg)
-    total = config.kimg
-    yield Progress("train", nimg / 1000, total, "kimg", "goes on" if resume else "")
+    nimg, resume, skipped = agreed_checkpoint(output, compute.world)
+    others = held_out(images.ids, share)
+    seen = Subset(images, [i for i, name in enumerate(images.ids) if name not in others])
+    unseen = Subset(images, [i for i, name in enumerate(images.ids) if name in others])
+    is_first = compute.world.rank == 0
+    quality = quality_against(seen, unseen) if is_first else None
     with _StopSignal() as stop:
-        for event in training(
+        events = training(
             config,
-            images,
+            seen,
+            compute=compute,
+            quality=quality,
+            begin=begin,
             resume=resume,
             stop=lambda: stop.signal is not None,
             checkpoint_seconds=checkpoint_seconds,
-        ):
-            if isinstance(event, Tick):
-                metrics.append(_metric(event, metrics))
-                text = f"G {event.values['loss_g']:.2f}  D {event.values['loss_d']:.2f}"
-                yield Progress("train", event.nimg / 1000, total, "kimg", text)
-            elif isinstance(event, Snapshot):
-                store_snapshot(output, event, metrics)
-            elif isinstance(event, Checkpoint):
-                output.write("metrics.jsonl", json_lines(metrics))
-                store_checkpoint(output, event)
+        )
+        if is_first:
+            yield from (Note(f"train: {reason}: the one before is taken") for reason in skipped)
+            yield from _stored(output, config, events, nimg, len(set(images.ids) - others))
+        else:
+            for _ in events:
+                pass
         if stop.signal == signal.SIGTERM:
             raise Terminated
         if stop.signal is not None:
             raise Interrupted("interrupted, with a checkpoint; the same command goes on from it")
-    yield Note(f"train: snapshot {output.key(NEWEST)}")
+    if is_first:
+        yield Note(f"train: look at {output.store.url}/{output.key('index.html')}")
+        yield from _audited(output, seen, unseen)
+
+
+def _audited(output: StageRun, seen: "Subset", unseen: "Subset") -> Iterator[Event]:
+    """Compare samples of the newest snapshot with the paintings: does it copy?"""
+    from jobs.audit import audited
+    from machineray.gan.state import load_snapshot
+
+    rows = list(snapshot_rows(output))
+    if not rows:
+        return
+    data = output.store.read(rows[-1]["key"])
+    yield Note("train: looks for copies of paintings among samples")
+    samples = max(LEAST_AUDITED, min(MOST_AUDITED, rows[-1]["nimg"] // 20))
+    generator = load_snapshot(data, rows[-1]["key"]).generator
+    for _ in audited(output, generator, samples, seen, unseen):
+        pass
+    report = json.loads(output.read(REPORT))
+    if report["honest"]:
+        yield Note(
+            f"train: {report['copies']} of {report['samples']} samples are too near to a painting; "
+            f"look at {output.store.url}/{output.key(PAGE)}"
+        )
+
+
+def _stored(
+    output: StageRun,
+    config: "Config",
+    events: "Iterator[Tick | Snapshot | Checkpoint]",
+    nimg: int,
+    paintings: int,
+) -> Iterator[Event]:
+    """Put what a training yields into the store, and tell how far it is."""
+    from machineray.gan.training import Checkpoint, Snapshot, Tick
+
+    metrics = metrics_until(output, nimg)
+    total, kid = config.total_nimg / 1000, ""
+    yield Progress("train", nimg / 1000, total, "kimg", "goes on" if nimg else "")
+    for event in events:
+        if isinstance(event, Tick):
+            metrics.append(metric_row(event, metrics))
+            yield Progress("train", event.nimg / 1000, total, "kimg", told(event.values) + kid)
+        elif isinstance(event, Snapshot):
+            if metrics and metrics[-1]["nimg"] == event.nimg:
+                metrics[-1] |= event.quality
+            store_snapshot(output, event, metrics, paintings)
+            kid = f"  KID {1000 * event.quality[KID]:.0f}" if KID in event.quality else kid
+            warning = quality_warning(list(snapshot_rows(output))) if event.quality else ""
+            if warning:
+                yield Note(f"train: {warning}")
+        elif isinstance(event, Checkpoint):
+            output.write("metrics.jsonl", json_lines(metrics))
+            store_checkpoint(output, event)
+
+
+def told(values: dict[str, float]) -> str:
+    """What a person watches: both losses, and how much is augmented."""
+    p = f"  p {values['ada_p']:.2f}" if values.get("ada_p") else ""
+    return f"G {values['loss_g']:.2f}  D {values['loss_d']:.2f}{p}"
+
+
+def quality_against(seen: "Subset", unseen: "Subset") -> "Quality":
+    """Measures against the paintings that are learnt from, and those that are held out."""
+    from machineray.gan.features import last_maps
+    from machineray.gan.quality import Quality, cached_reference, reference
+
+    network = last_maps()
+
+    def of(pictures: "Subset") -> "Reference":
+        def one(index: int) -> "NDArray[np.uint8]":
+            return pictures[index].transpose(1, 2, 0)
+
+        return cached_reference(
+            pictures.path_of("reference.npz"),
+            lambda: reference(one, range(len(pictures)), network),
+        )
+
+    return Quality(of(seen), of(unseen) if len(unseen) > 1 else None, network)
 
 
 class _StopSignal:
@@ -193,98 +431,6 @@ class _StopSignal:
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-# -- what training leaves in the store
-
-
-def store_checkpoint(output: StageRun, checkpoint: Any) -> None:
-    """Write a checkpoint to its own key, then what points to it; only the last ones are kept."""
-    name = f"checkpoints/{checkpoint.nimg:09d}"
-    proof = output.write(f"{name}.safetensors", checkpoint.data)
-    pointer = {"nimg": checkpoint.nimg, "sha256": proof.sha256, "size_bytes": proof.size_bytes}
-    output.write(f"{name}.json", json_bytes(pointer))
-    oldest = sorted(_stems(output, "checkpoints/"))[-CHECKPOINTS_KEPT:][0]
-    # Also what nothing points to: a process may have been killed between two of these lines.
-    for stored in list(output.store.list(output.key("checkpoints/"))):
-        if Path(stored.key).stem < oldest:
-            output.store.delete(stored.key)
-
-
-def newest_checkpoint(output: StageRun) -> tuple[int, bytes | None]:
-    """(nimg, bytes) of the newest checkpoint that is whole; (0, None) when there is none."""
-    import json
-
-    for stem in sorted(_stems(output, "checkpoints/"), reverse=True):
-        try:
-            pointer = json.loads(output.read(f"checkpoints/{stem}.json"))
-            data = output.read(f"checkpoints/{stem}.safetensors")
-        except (ValueError, InputError, NotFoundError):  # damaged, or gone with the oldest
-            continue
-        if sha256_of(data) == pointer["sha256"]:
-            return int(pointer["nimg"]), data
-    return 0, None
-
-
-def _stems(output: StageRun, prefix: str) -> set[str]:
-    """The checkpoints or snapshots that have been pointed to."""
-    keys = (stored.key for stored in output.store.list(output.key(prefix)))
-    return {Path(key).stem for key in keys if key.endswith(".json")}
-
-
-def store_snapshot(output: StageRun, snapshot: Any, metrics: list[Row]) -> None:
-    """Write a snapshot with its grid, and the metrics so far as JSONL and TensorBoard file."""
-    from machineray.gan.events import tensorboard_file
-    from machineray.imaging import encode, from_array
-
-    name = f"snapshots/{snapshot.nimg:09d}"
-    proof = output.write(f"{name}.safetensors", snapshot.data)
-    output.write(f"{name}.png", encode(from_array(snapshot.grid), "png"))
-    output.write("metrics.jsonl", json_lines(metrics))
-    output.write("tensorboard/events.out.tfevents.0.mray", tensorboard_file(metrics))
-    row = {"nimg": snapshot.nimg, "sha256": proof.sha256}
-    output.write(f"{name}.json", json_bytes(row))
-
-
-def _snapshots(output: StageRun) -> Iterator[Row]:
-    import json
-
-    for stem in sorted(_stems(output, "snapshots/")):
-        row = json.loads(output.read(f"snapshots/{stem}.json"))
-        key = output.key(f"snapshots/{stem}.safetensors")
-        yield {"id": stem, "key": key, "grid": f"snapshots/{stem}.png", **row}
-
-
-def _metrics_until(output: StageRun, nimg: int) -> list[Row]:
-    """The rows of an earlier process up to its checkpoint; later ones will be made again."""
-    key = output.key("metrics.jsonl")
-    if not nimg or output.store.size(key) is None:
-        return []
-    return [row for row in parsed_lines(output.store.read(key), key) if row["nimg"] <= nimg]
-
-
-def _metric(tick: Any, before: list[Row]) -> Row:
-    """A row of metrics.jsonl: what the tick says, and the time spent in all processes."""
-    spent = before[-1]["seconds_total"] if before else 0.0
-    return {
-        "nimg": tick.nimg,
-        "kimg": tick.nimg / 1000,
-        "seconds": round(tick.seconds, 3),
-        "seconds_total": round(spent + tick.seconds, 3),
-        "time": round(time.time(), 3),
-        "machine": machine_name(),
-        **tick.values,
-    }
-
-
-def machine_name() -> str:
-    """What trains, as one says it: '2 CPU cores (x86_64)'."""
-    import torch
-
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
-    threads = torch.get_num_threads()
-    return f"{threads} CPU core{'s' * (threads != 1)} ({platform.machine()})"
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Stage:
     unit: str
     summary: str
     pod: Pod
-    max_processes: int = 1  # that can share one shard's work: GPUs x nodes
+    is_shared: bool = False  # may several processes, GPUs x nodes, do one shard together?
 
 
 # fmt: off
@@ -57,7 +57,7 @@ STAGES = (
     Stage("train", ("augment",), 1, 0, "kimg",
           "Train the GAN, or go on with it.",
           Pod(1, "4", "16Gi", "32Gi", gpus=1, grace_seconds=90, retries=20,
-              priority_class=TRAIN_PRIORITY)),
+              priority_class=TRAIN_PRIORITY), is_shared=True),
     Stage("generate", ("train",), 32, 0, "samples",
           "Draw one sample a seed.", Pod(2048, "2", "4Gi")),
     Stage("finish", ("generate",), 1, 0, "artworks",

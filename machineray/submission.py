@@ -206,10 +206,10 @@ def _is_inside(input: str) -> bool:
 def check_processes(stage: Stage, wanted: Wanted) -> None:
     """UsageError for more processes than the stage can use."""
     processes = max(wanted.gpus or 1, 1) * wanted.nodes
-    if processes > stage.max_processes:
+    if processes > 1 and not stage.is_shared:
         raise UsageError(
-            f"--gpus {wanted.gpus or 1} --nodes {wanted.nodes}: {stage.name} works in "
-            f"{stage.max_processes} process{'es' * (stage.max_processes > 1)} a shard so far"
+            f"--gpus {wanted.gpus or 1} --nodes {wanted.nodes}: {stage.name} works in 1 process a "
+            "shard; more of it is done by --shards"
         )
 
 

@@ -71,6 +71,13 @@ def test_the_same_submit_is_the_same_name(submit: Submit) -> None:
     assert one["metadata"]["name"] == two["metadata"]["name"] != other["metadata"]["name"]
 
 
+def test_a_submits_dry_run_is_not_the_trainings_own(submit: Submit, s3_root: str) -> None:
+    """`mray run train --dry-run` measures; a submit shows the Job."""
+    ended = submit("train", "--run", "klee")
+    assert ended.returncode == 3
+    assert "klee/augment is not complete" in ended.stderr
+
+
 def test_a_pipeline_is_one_small_job_that_may_speak_to_the_api(submit: Submit) -> None:
     job = manifest(submit, "pipeline", "--run", "klee", "--preset", "tiny", "--to", "unframe")
     pod = job["spec"]["template"]["spec"]
@@ -104,8 +111,8 @@ def test_a_pipeline_is_one_small_job_that_may_speak_to_the_api(submit: Submit) -
         ("collect --run klee --timeout soon", 2, "not a time; write 90s"),
         ("collect --run klee --profile nope", 2, "nope: no such profile"),
         ("curate --run klee", 3, "klee/collect is not complete"),
-        ("train --run klee --gpus 2", 2, "train works in 1 process"),
-        ("train --run klee --nodes 2", 2, "train works in 1 process"),
+        ("collect --run klee --gpus 2", 2, "collect works in 1 process a shard"),
+        ("collect --run klee --nodes 2", 2, "collect works in 1 process a shard"),
         ("generate --run klee --seeds 0-9,5", 2, "are there twice"),
         ("pipeline --run klee --seeds 9-1", 2, "ends before it begins"),
         ("pipeline ./paintings", 2, "pods cannot see this machine's folders"),

@@ -232,8 +232,10 @@ def _checks(root: str | None, cluster: bool, profile: str | None, only: str) -> 
 
 def main() -> None:
     """Run the command line; errors are one line each, and an exit code of DESIGN."""
-    # --dry-run may stand alone, which typer's options cannot.
-    given = ["--dry-run=client" if word == "--dry-run" else word for word in sys.argv[1:]]
+    # A submit's --dry-run may stand alone, which typer's options with a value cannot.
+    given = sys.argv[1:]
+    if given[:1] == ["submit"]:
+        given = ["--dry-run=client" if word == "--dry-run" else word for word in given]
     try:
         app(given)
     except MachineRayError as error:

@@ -50,7 +50,7 @@ class Manifest(StrEnum):
 
 
 # The shared options of a job that a submit sets by itself.
-SET_BY_SUBMIT = ("index", "of", "only", "workers", "container_image", "root")
+SET_BY_SUBMIT = ("index", "of", "only", "workers", "container_image", "root", "dry_run")
 
 
 def pod_options(
@@ -196,7 +196,8 @@ def complete_options(
     from jobs import defaults_of
 
     defaults = defaults_of(function)
-    own = {name: options[name] for name in defaults.keys() & options.keys()}
+    names = defaults.keys() & options.keys() - set(SET_BY_SUBMIT)
+    own = {name: options[name] for name in names}
     return {**defaults, **own, "root": root}
 
 

@@ -15,7 +15,13 @@ from string import Template
 from urllib.parse import quote
 
 from machineray.errors import InputError
-from machineray.gallery.markup import counted, embedded_json, escaped, local_href
+from machineray.gallery.markup import (
+    counted,
+    embedded_json,
+    escaped,
+    local_href,
+    pictures_seen,
+)
 from machineray.gallery.pictures import Picture, colour_name
 from machineray.gallery.rooms import Comparison, Credit, Progress, learning, licence, sources
 
@@ -80,20 +86,18 @@ def gallery_page(
     """
     if not works:
         raise InputError("gallery: no artworks: nothing can be shown; finish some first")
-    folder = files("machineray.gallery")
-    style = folder.joinpath("style.css").read_text(encoding="utf-8")
-    script = folder.joinpath("viewer.js").read_text(encoding="utf-8")
+    style, script = _file("style.css"), _file("viewer.js") + _file("film.js")
     rooms = {
         "learning": learning(progress, comparison),
         "sources": sources(credits),
         "licence": licence(licence_text),
     }
-    return Template(folder.joinpath("template.html").read_text(encoding="utf-8")).substitute(
+    return Template(_file("template.html")).substitute(
         rooms,
         title=escaped(title),
         lede=escaped(lede or _lede(works, progress)),
         policy=_policy(style, script),
-        icon=f"data:image/svg+xml,{quote(_ICON)}",
+        icon=_icon(),
         style=style,
         script=script,
         version=escaped(colophon.version),
@@ -103,6 +107,30 @@ def gallery_page(
         colophon=f"Made with MachineRay {escaped(colophon.version)}, run {escaped(colophon.run)}.",
         data=embedded_json({"works": [_facts(work) for work in works]}),
     )
+
+
+def training_page(run: str, progress: Progress, version: str) -> str:
+    """index.html of a training that goes on, or has ended: sheets over time, and its curves."""
+    style, script = _file("style.css"), _file("film.js")
+    return Template(_file("training.html")).substitute(
+        title=escaped(f"Training of {run}"),
+        lede=escaped(f"So far it has looked at {pictures_seen(progress.kimg)}."),
+        policy=_policy(style, script),
+        icon=_icon(),
+        style=style,
+        script=script,
+        version=escaped(version),
+        learning=learning(progress, None),
+        colophon=f"Made with MachineRay {escaped(version)}, run {escaped(run)}.",
+    )
+
+
+def _file(name: str) -> str:
+    return files("machineray.gallery").joinpath(name).read_text(encoding="utf-8")
+
+
+def _icon() -> str:
+    return f"data:image/svg+xml,{quote(_ICON)}"
 
 
 def _policy(style: str, script: str) -> str:

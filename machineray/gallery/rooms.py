@@ -18,10 +18,14 @@ from machineray.gallery.pictures import Picture
 
 CURVES = (
     Curve("kid_effnetlite0", "Distance from real paintings", "KID; lower is nearer."),
+    Curve("kid_effnetlite0_held_out", "Distance from others", "From paintings it never saw."),
+    Curve("recall", "Variety", "Share of the paintings that its samples come near to."),
     Curve("loss_g", "Generator loss", "How easily its pictures are told from paintings."),
     Curve("loss_d", "Discriminator loss", "How unsure the judge of the pictures is."),
     Curve("r_t", "Overfitting", "At 1 the judge knows the paintings by heart."),
     Curve("ada_p", "Augmentation", "How often ADA alters what the judge sees."),
+    Curve("images_per_second", "Speed", "Pictures a second."),
+    Curve("memory_gb", "Memory", "The most that it took so far, GB."),
 )
 _FIRST_SHOWN = 12  # of one artist's paintings; the others unfold
 

@@ -1,5 +1,6 @@
 """EfficientNet-lite0 as a frozen feature network; the weights come with their own package."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -39,6 +40,13 @@ class FeatureNetwork(nn.Module):
             if index in TAPS:
                 maps.append(x)
         return maps
+
+
+@cache
+def last_maps() -> Callable[[Tensor], Tensor]:
+    """Pictures (N, 3, H, W) in [-1, 1] -> the network's last maps (N, 1280, H / 32, W / 32)."""
+    network = _pretrained()
+    return lambda images: network.extract_features(images * SCALE + SHIFT)
 
 
 @cache

@@ -5,31 +5,34 @@ excitation: maps of low resolution switch the channels of maps sixteen times as 
 """
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from machineray.gan.randomness import Noise
+from machineray.gan.layers import GroupBatchNorm, doubled_conv
+from machineray.gan.randomness import NoiseShapes
 from machineray.gan.stylegan2 import channels_at, resolutions_to
 
+WEIGHT_STD = 0.02
 EXCITATION_RATIO = 16  # as FastGAN pairs 8 -> 128, 16 -> 256, …; see `excitation_pairs`
 
 
 class NoisyConv(nn.Module):
-    """3x3 convolution, noise of a learned strength, batch norm, gated linear unit."""
+    """Doubled, 3x3 convolution, noise of a learned strength, batch norm, gated linear unit."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, group: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, 2 * outputs, 3, padding=1, bias=False)
+        self.weight = nn.Parameter(torch.randn(2 * outputs, inputs, 3, 3) * WEIGHT_STD)
         self.noise_strength = nn.Parameter(torch.zeros(()))
-        self.norm = nn.BatchNorm2d(2 * outputs)
+        self.norm = GroupBatchNorm(2 * outputs, group)
 
-    def forward(self, x: Tensor, noise: Noise) -> Tensor:
-        """(N, inputs, H, W) -> (N, outputs, H, W)."""
-        y = self.conv(x)
-        y = self.norm(y + noise(y.shape[2], y.shape[3]) * self.noise_strength)
+    def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+        """(N, inputs, H, W), (N, 1, 2H, 2W) -> (N, outputs, 2H, 2W)."""
+        y = doubled_conv(x, self.weight)
+        y = self.norm(y + noise * self.noise_strength)
         return F.glu(y, dim=1)
 
 
@@ -80,15 +83,17 @@ class LightGenerator(nn.Module):
     w_avg: Tensor
     num_ws = 1
 
-    def __init__(self, resolution: int, channel_base: int, channel_max: int, z_dim: int) -> None:
+    def __init__(
+        self, resolution: int, channel_base: int, channel_max: int, z_dim: int, group: int
+    ) -> None:
         super().__init__()
         self.resolution, self.z_dim = resolution, z_dim
         self.mapping = nn.Identity()
         sides = resolutions_to(resolution)
         widths = [channels_at(side, channel_base, channel_max) for side in sides]
         self.first = nn.ConvTranspose2d(z_dim, 2 * widths[0], 4, bias=False)
-        self.first_norm = nn.BatchNorm2d(2 * widths[0])
-        self.blocks = nn.ModuleList(NoisyConv(*pair) for pair in pairwise(widths))
+        self.first_norm = GroupBatchNorm(2 * widths[0], group)
+        self.blocks = nn.ModuleList(NoisyConv(*pair, group) for pair in pairwise(widths))
         width_at = dict(zip(sides, widths, strict=True))
         self.pairs = excitation_pairs(resolution)
         self.excitations = nn.ModuleDict(
@@ -98,18 +103,16 @@ class LightGenerator(nn.Module):
             }
         )
         self.palette = Palette(widths[-1], z_dim)
+        self.noise_shapes: NoiseShapes = [(side, side) for side in sides[1:]]
         self.register_buffer("w_avg", torch.zeros(z_dim))
         self.apply(_initialise)
 
-    def track(self, w: Tensor) -> None:
-        """The mean of z is 0 by definition."""
-
-    def synthesis(self, ws: Tensor, noise: Noise) -> Tensor:
-        """(N, 1, z_dim) -> picture (N, 3, R, R) in [-1, 1]."""
+    def synthesis(self, ws: Tensor, noise: Sequence[Tensor]) -> Tensor:
+        """(N, 1, z_dim), a map (N, 1, H, W) a block -> picture (N, 3, R, R) in [-1, 1]."""
         x = F.glu(self.first_norm(self.first(ws[:, 0, :, None, None])), dim=1)
         maps = {4: x}
-        for block in self.blocks:
-            x = block(F.interpolate(x, scale_factor=2, mode="nearest"), noise)
+        for block, block_noise in zip(self.blocks, noise, strict=True):
+            x = block(x, block_noise)
             side = x.shape[2]
             if side in self.pairs:
                 x = self.excitations[str(side)](maps[self.pairs[side]], x)
@@ -120,7 +123,7 @@ class LightGenerator(nn.Module):
 
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=WEIGHT_STD)
     elif isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.5 / math.sqrt(module.in_features))
         nn.init.zeros_(module.bias)

@@ -33,13 +33,14 @@ def r1_penalty(real_logits: Tensor, real_img: Tensor) -> Tensor:
     return gradient.square().sum(dim=(1, 2, 3)).mean()
 
 
-def path_lengths(images: Tensor, ws: Tensor, rng: torch.Generator) -> Tensor:
-    """Length of J^T y for random pictures y, a sample (N,) (StyleGAN2, sec. 3.2, eq. 4).
+def path_lengths(images: Tensor, ws: Tensor, y: Tensor) -> Tensor:
+    """Length of J^T y for random pictures y (N, 3, H, W), a sample (N,) (StyleGAN2, eq. 4).
 
-    y has the variance 1 / (H * W), so that the length does not grow with the picture; the layers'
-    styles count with their mean square.
+    y is standard normal here and gets the variance 1 / (H * W), so that the length does not grow
+    with the picture; the layers' styles count with their mean square.
     """
-    shape, height, width = images.shape, images.shape[2], images.shape[3]
-    y = torch.randn(shape, generator=rng, device=rng.device) / math.sqrt(height * width)
-    (gradient,) = torch.autograd.grad((images * y).sum(), ws, create_graph=True)
+    height, width = images.shape[2:]
+    (gradient,) = torch.autograd.grad(
+        (images * y).sum() / math.sqrt(height * width), ws, create_graph=True
+    )
     return gradient.square().sum(dim=2).mean(dim=1).sqrt()

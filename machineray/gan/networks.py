@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from machineray.gan.layers import GroupBatchNorm
 from machineray.gan.light import LightGenerator
 from machineray.gan.presets import Preset
 from machineray.gan.projected import ProjectedDiscriminator
-from machineray.gan.randomness import Noise
+from machineray.gan.randomness import generator_for
 from machineray.gan.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 
 Generator = StyleGAN2Generator | LightGenerator
@@ -19,7 +20,11 @@ def new_generator(preset: Preset) -> Generator:
     """A generator with fresh weights, drawn from torch's global random state."""
     if preset.generator == "light":
         return LightGenerator(
-            preset.resolution, preset.channel_base, preset.channel_max, preset.z_dim
+            preset.resolution,
+            preset.channel_base,
+            preset.channel_max,
+            preset.z_dim,
+            preset.group,
         )
     return StyleGAN2Generator(
         preset.resolution,
@@ -33,8 +38,10 @@ def new_generator(preset: Preset) -> Generator:
 def new_discriminator(preset: Preset, seed: int) -> Discriminator:
     """A discriminator with fresh weights, drawn from torch's global random state."""
     if preset.discriminator == "projected":
-        return ProjectedDiscriminator(seed)
-    return StyleGAN2Discriminator(preset.resolution, preset.channel_base, preset.channel_max)
+        return ProjectedDiscriminator(seed, preset.group)
+    return StyleGAN2Discriminator(
+        preset.resolution, preset.channel_base, preset.channel_max, preset.group
+    )
 
 
 def learned_parameters(network: nn.Module) -> list[nn.Parameter]:
@@ -45,7 +52,7 @@ def learned_parameters(network: nn.Module) -> list[nn.Parameter]:
 def draw(
     generator: Generator,
     z: Tensor,
-    noise: Noise,
+    noise: Sequence[Tensor],
     psi: float = 1.0,
     cutoff: int | None = None,
 ) -> Tensor:
@@ -58,6 +65,30 @@ def draw(
     ws = w[:, None].repeat(1, generator.num_ws, 1)
     ws[:, :cutoff] = torch.lerp(generator.w_avg.expand_as(ws[:, :cutoff]), ws[:, :cutoff], psi)
     return generator.synthesis(ws, noise)
+
+
+@torch.no_grad()
+def calibrate(generator: Generator, samples: int = 64) -> None:
+    """Take the running statistics of its batch norms from fixed samples, as it is now."""
+    norms = [module for module in generator.modules() if isinstance(module, GroupBatchNorm)]
+    if not norms:
+        return
+    device = generator.w_avg.device
+    rng = generator_for("calibrate", samples, device=device)
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+        norm.is_measuring = True
+    for _ in range(0, samples, norms[0].group):
+        z = torch.randn(norms[0].group, generator.z_dim, generator=rng, device=device)
+        noise = [
+            torch.randn(norms[0].group, 1, height, width, generator=rng, device=device)
+            for height, width in generator.noise_shapes
+        ]
+        draw(generator, z, noise)
+    for norm in norms:
+        norm.is_measuring = False
+        norm.eval()
 
 
 def latents(seeds: Sequence[int], z_dim: int) -> tuple[Tensor, list[torch.Generator]]:

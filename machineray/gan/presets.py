@@ -7,6 +7,7 @@ from machineray.errors import UsageError
 
 GeneratorKind = Literal["stylegan2", "light"]
 DiscriminatorKind = Literal["stylegan2", "projected"]
+AugmentKind = Literal["ada", "fixed", "none"]
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,9 @@ class Preset:
     """A generator, a discriminator (chosen independently) and how they are trained.
 
     Channels at a resolution are min(channel_max, channel_base / resolution). ema_kimg is the
-    half-life of G_ema, never more than ema_ramp of what was seen. r1_gamma and pl_weight count with a StyleGAN2 discriminator only, and path
-    length with a StyleGAN2 generator only.
+    half-life of G_ema, never more than ema_ramp of what was seen. Batch statistics are those of
+    `group` samples, the atom of a batch. r1_gamma and pl_weight count with a StyleGAN2
+    discriminator only, and path length with a StyleGAN2 generator only.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Preset:
     z_dim: int
     mapping_layers: int
     batch: int
+    group: int
+    augment: AugmentKind
     kimg: float
     learning_rate_g: float
     learning_rate_d: float
@@ -34,6 +38,7 @@ class Preset:
     snapshot_kimg: float
     tick_kimg: float
     ema_ramp: float = 0.05
+    ada_target: float = 0.6
     pl_weight: float = 2.0
     style_mixing: float = 0.9
 
@@ -46,6 +51,10 @@ class Preset:
             raise ValueError(f"resolution {self.resolution}: not a power of two from 8 to 4096")
         if not 0 <= self.mapping_layers <= 64:
             raise ValueError(f"{self.mapping_layers} mapping layers")
+        if not 0 < self.group <= self.batch or self.batch % self.group:
+            raise ValueError(f"a batch of {self.batch} in groups of {self.group}")
+        if self.augment not in get_args(AugmentKind):
+            raise ValueError(f"augment {self.augment}")
         if self.generator not in get_args(GeneratorKind):
             raise ValueError(f"generator {self.generator}")
         if self.discriminator not in get_args(DiscriminatorKind):
@@ -59,12 +68,13 @@ class Preset:
 
 # fmt: off
 PRESETS = (
-    #      name             px    generator    discriminator  base   max  z    map  batch  kimg  lr_g   lr_d   ema  snap  tick   ramp
-    Preset("tiny",          32,   "stylegan2", "stylegan2",   1024,  64,  64,  2,   8,     .4,   .0025, .0025, .1,  .2,   .04, .05),
-    Preset("demo",          128,  "light",     "projected",   2048,  256, 128, 0,   8,     4.0,  .0012, .0002, 1.0, 50.0, .064, .2),
-    Preset("paintings256",  256,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    5000, .0025, .0025, 5.0, 50.0, 1.0, .05),
-    Preset("paintings512",  512,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    5000, .0025, .0025, 5.0, 50.0, 1.0, .05),
-    Preset("paintings1024", 1024, "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    5000, .002,  .002,  5.0, 50.0, 1.0, .05),
+    #      name             px    generator    discriminator  base   max  z    map  batch  group augment  kimg  lr_g   lr_d   ema  snap  tick   ramp
+    Preset("tiny",          32,   "stylegan2", "stylegan2",   1024,  64,  64,  2,   8,     4,    "ada",   .4,   .0025, .0025, .1,  .2,   .04, .05),
+    Preset("sketch",        64,   "light",     "projected",   4096,  256, 128, 0,   8,     8,    "fixed", 20,   .0012, .0002, 1.0, 2.0,  .2,   .2),
+    Preset("demo",          128,  "light",     "projected",   2048,  256, 128, 0,   8,     8,    "fixed", 4.0,  .0012, .0002, 1.0, 50.0, .064, .2),
+    Preset("paintings256",  256,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    4,    "ada",   5000, .0025, .0025, 5.0, 50.0, 1.0, .05),
+    Preset("paintings512",  512,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    4,    "ada",   5000, .0025, .0025, 5.0, 50.0, 1.0, .05),
+    Preset("paintings1024", 1024, "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    4,    "ada",   5000, .002,  .002,  5.0, 50.0, 1.0, .05),
 )
 # fmt: on
 

@@ -6,14 +6,16 @@ little time that is worth more than any other choice (measured: DECISIONS.md).
 """
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized
 
 from machineray.gan.features import WIDTHS, FeatureNetwork
-from machineray.gan.layers import LEAKY_SLOPE, minibatch_stddev
+from machineray.gan.layers import LEAKY_SLOPE, minibatch_stddev, resized
 from machineray.gan.randomness import generator_for
 
 PROJECTED_WIDTHS = (64, 64, 128, 256)
@@ -53,10 +55,8 @@ class RandomProjection(nn.Module):
         return mixed[::-1]
 
 
-def _resized(images: Tensor, side: int) -> Tensor:
-    if images.shape[2] == side:
-        return images
-    return F.interpolate(images, (side, side), mode="bilinear", align_corners=False, antialias=True)
+def _square(images: Tensor, side: int) -> Tensor:
+    return images if images.shape[2:] == (side, side) else resized(images, side, side)
 
 
 def _frozen_conv(inputs: int, outputs: int, kernel: int, rng: torch.Generator) -> nn.Conv2d:
@@ -85,8 +85,9 @@ class ColourHead(nn.Module):
     short training are grey and alike; this head sees both (DECISIONS.md).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, group: int) -> None:
         super().__init__()
+        self.group = group
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(COLOUR_WIDTHS):
             layers += [spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1))]
@@ -97,7 +98,7 @@ class ColourHead(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, COLOUR_PX, COLOUR_PX) -> logits (N, 1, COLOUR_PX / 8, COLOUR_PX / 8)."""
         maps = self.down(image)
-        spread = minibatch_stddev(image, group=len(image))[:, -1:, :1, :1]
+        spread = minibatch_stddev(image, self.group)[:, -1:, :1, :1]
         spread = (SPREAD_GAIN * spread).expand(-1, 1, *maps.shape[2:])
         logits: Tensor = self.judge(torch.cat((maps, spread), dim=1))
         return logits
@@ -110,7 +111,7 @@ class ProjectedDiscriminator(nn.Module):
     batch serves the discriminator's step and the generator's.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, group: int) -> None:
         super().__init__()
         self.features = FeatureNetwork()
         self.projection = RandomProjection(seed)
@@ -118,12 +119,27 @@ class ProjectedDiscriminator(nn.Module):
             _head(width, halvings)
             for width, halvings in zip(PROJECTED_WIDTHS, (3, 2, 1, 0), strict=True)
         )
-        self.heads.append(ColourHead())
+        self.heads.append(ColourHead(group))
+        self.heads.eval()  # a spectral norm iterates when told to, not at every look
+
+    def train(self, mode: bool = True) -> "ProjectedDiscriminator":
+        """It stays as it is; see `iterate`."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def iterate(self) -> None:
+        """One power iteration of each spectral norm: once a step, however often it judges."""
+        for module in self.heads.modules():
+            if is_parametrized(module, "weight"):
+                norm: Any = module.parametrizations.weight  # type: ignore[union-attr]
+                norm.train()
+                _ = module.weight
+                norm.eval()
 
     def project(self, images: Tensor) -> list[Tensor]:
         """(N, 3, R, R) -> maps at strides 4, 8, 16, 32 of INPUT_PX, and a small picture."""
-        maps: list[Tensor] = self.projection(self.features(_resized(images, INPUT_PX)))
-        return [*maps, _resized(images, COLOUR_PX)]
+        maps: list[Tensor] = self.projection(self.features(_square(images, INPUT_PX)))
+        return [*maps, _square(images, COLOUR_PX)]
 
     def judge(self, maps: list[Tensor]) -> Tensor:
         """Projected maps -> logits (N, L)."""

@@ -1,13 +1,20 @@
-"""Randomness as a function: of a seed and of how far the training is, never of what ran before."""
+"""Randomness as a function: of a seed and of how far the training is, never of what ran before.
 
+A training batch is cut into groups of a few samples. A group is the atom: it has a random
+generator of its own, batch statistics are taken within it, and passes and processes share out whole
+groups. So a batch is the same mathematics in one pass or several, in one process or many.
+"""
+
+import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-Noise = Callable[[int, int], Tensor]
-"""(height, width) -> standard normal (N, 1, height, width), new at every call."""
+NoiseShapes = Sequence[tuple[int, int]]
+"""(height, width) of the noise of each layer that has some, in the order of the layers."""
 
 
 def generator_for(
@@ -18,21 +25,68 @@ def generator_for(
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "little"))
 
 
-def batch_noise(rng: torch.Generator, samples: int) -> Noise:
-    """Noise of a training batch, all from one generator, on its device."""
-    return lambda height, width: torch.randn(
-        samples, 1, height, width, generator=rng, device=rng.device
+@dataclass(frozen=True)
+class BatchRandom:
+    """What chance decides for a batch of len(rngs) * group samples, drawn a group at a time."""
+
+    rngs: Sequence[torch.Generator]
+    group: int
+
+    @property
+    def samples(self) -> int:
+        """How many samples one draw is for."""
+        return len(self.rngs) * self.group
+
+    @property
+    def device(self) -> torch.device:
+        """Where the draws are."""
+        return self.rngs[0].device
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal, (samples, *shape)."""
+        return self._drawn(torch.randn, shape)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1), (samples, *shape)."""
+        return self._drawn(torch.rand, shape)
+
+    def integers(self, first: int, end: int, *shape: int) -> Tensor:
+        """Whole numbers in [first, end), (samples, *shape)."""
+        return self._drawn(functools.partial(torch.randint, first, end), shape)
+
+    def _drawn(self, draw: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
+        size = (self.group, *shape)
+        drawn = [draw(size, generator=rng, device=rng.device) for rng in self.rngs]
+        return drawn[0] if len(drawn) == 1 else torch.cat(drawn)
+
+    def noise(self, shapes: NoiseShapes) -> list[Tensor]:
+        """Standard normal noise (samples, 1, height, width) for each layer."""
+        return [self.normal(1, height, width) for height, width in shapes]
+
+
+def batch_random(
+    purpose: str,
+    seed: int,
+    nimg: int,
+    groups: Iterable[int],
+    group: int,
+    device: torch.device | str = "cpu",
+) -> BatchRandom:
+    """For these groups of the batch that begins at nimg; each by its place in the training."""
+    return BatchRandom(
+        [generator_for(purpose, seed, nimg + number * group, device=device) for number in groups],
+        group,
     )
 
 
-def sample_noise(rngs: Sequence[torch.Generator], device: torch.device | str = "cpu") -> Noise:
-    """Noise with one generator a sample: a sample's noise is the same in any batch."""
-
-    def noise(height: int, width: int) -> Tensor:
-        maps = [torch.randn(1, height, width, generator=rng) for rng in rngs]
-        return torch.stack(maps).to(device)
-
-    return noise
+def sample_noise(
+    rngs: Sequence[torch.Generator], shapes: NoiseShapes, device: torch.device | str = "cpu"
+) -> list[Tensor]:
+    """Noise (N, 1, height, width) a layer, one generator a sample: the same in any batch."""
+    return [
+        torch.stack([torch.randn(1, height, width, generator=rng) for rng in rngs]).to(device)
+        for height, width in shapes
+    ]
 
 
 def batch_order(
@@ -44,14 +98,19 @@ def batch_order(
     seed and epoch fix.
     """
     epoch_length = images * (2 if x_mirror else 1)
-    orders: dict[int, list[int]] = {}
     indices, mirrored = [], []
     for position in range(nimg, nimg + batch):
         epoch, place = divmod(position, epoch_length)
-        if epoch not in orders:
-            rng = generator_for("order", seed, epoch)
-            orders[epoch] = torch.randperm(epoch_length, generator=rng).tolist()
-        choice = orders[epoch][place]
+        choice = _epoch_order(seed, epoch, epoch_length)[place]
         indices.append(choice % images)
         mirrored.append(choice >= images)
     return indices, mirrored
+
+
+@functools.lru_cache(maxsize=2)
+def _epoch_order(seed: int, epoch: int, length: int) -> list[int]:
+    """Drawn once an epoch, not once a batch: with 100,000 pictures it takes as long as a step."""
+    order: list[int] = torch.randperm(
+        length, generator=generator_for("order", seed, epoch)
+    ).tolist()
+    return order

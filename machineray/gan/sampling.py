@@ -35,7 +35,8 @@ def sample(
         # A last batch that is short is filled up, so that all are computed alike.
         filled = chosen + chosen[-1:] * (together - len(chosen))
         z, rngs = latents(filled, generator.z_dim)
-        images = draw(generator, z.to(device), sample_noise(rngs, device), psi)
+        noise = sample_noise(rngs, generator.noise_shapes, device)
+        images = draw(generator, z.to(device), noise, psi)
         yield from zip(chosen, to_uint8(images), strict=False)
 
 

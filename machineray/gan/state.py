@@ -13,6 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from machineray.errors import InputError
+from machineray.gan.ada import Adaptation
 from machineray.gan.networks import Generator, new_generator
 from machineray.gan.presets import Preset
 from machineray.gan.steps import Training
@@ -85,7 +86,8 @@ def checkpoint_bytes(training: Training, about: dict[str, Any]) -> bytes:
     for name, optimizer in _optimizers(training).items():
         for index, values in optimizer.state_dict()["state"].items():
             tensors |= {f"{name}/{index}/{key}": values[key] for key in _ADAM}
-    return packed(tensors, {**about, "nimg": training.nimg})
+    adaptation = asdict(training.adaptation)
+    return packed(tensors, {**about, "nimg": training.nimg, "adaptation": adaptation})
 
 
 def restore(training: Training, data: bytes, name: str) -> dict[str, Any]:
@@ -98,11 +100,30 @@ def restore(training: Training, data: bytes, name: str) -> dict[str, Any]:
         for prefix, optimizer in _optimizers(training).items():
             _restore_adam(optimizer, _below(tensors, f"{prefix}/"))
         training.pl_mean.copy_(tensors["pl_mean"])
+        training.adaptation = Adaptation(**about["adaptation"])
         training.nimg = int(about["nimg"])
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{name}: not a checkpoint of these networks ({reason})") from error
     return about
+
+
+def transfer(training: Training, data: bytes, name: str) -> int:
+    """Take from a snapshot what fits by name and shape, also of a lower resolution: how much.
+
+    Both generators get it; the discriminator begins anew. InputError when nothing fits.
+    """
+    tensors, _ = unpacked(data, name)
+    fitting = {
+        key: value
+        for key, value in training.generator.state_dict().items()
+        if key in tensors and tensors[key].shape == value.shape
+    }
+    if not fitting:
+        raise InputError(f"{name}: nothing in it fits into {training.preset.name}")
+    for network in (training.generator, training.generator_ema):
+        network.load_state_dict({key: tensors[key] for key in fitting}, strict=False)
+    return len(fitting)
 
 
 def _restore_adam(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:

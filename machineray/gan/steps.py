@@ -1,12 +1,19 @@
-"""One step of training with either discriminator; all that is random comes from one generator."""
+"""One step of training: both networks move, the average generator follows.
+
+The batch is cut into groups (randomness.py); a process does its share of them in one pass or in
+several, and gradients are sums over groups, so that neither changes the mathematics.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from machineray.gan.diffaug import augmented
+from machineray.gan import ada, diffaug
+from machineray.gan.ada import Adaptation
+from machineray.gan.compute import Compute
+from machineray.gan.layers import at_least_single
 from machineray.gan.losses import (
     hinge_d,
     hinge_g,
@@ -22,14 +29,15 @@ from machineray.gan.networks import (
     new_discriminator,
     new_generator,
 )
-from machineray.gan.presets import DiscriminatorKind, Preset
-from machineray.gan.projected import ProjectedDiscriminator
-from machineray.gan.randomness import batch_noise
+from machineray.gan.presets import Preset
+from machineray.gan.randomness import BatchRandom, batch_random
 from machineray.gan.stylegan2 import StyleGAN2Generator
+from machineray.gan.world import World
 
 R1_EVERY = 16
 PATH_LENGTH_EVERY = 4
 PATH_LENGTH_DECAY = 0.01
+W_AVG_DECAY = 0.998
 BETAS = (0.0, 0.99)
 
 Values = dict[str, Tensor]
@@ -37,184 +45,304 @@ Values = dict[str, Tensor]
 
 @dataclass
 class Training:
-    """All that learns: two networks, the average generator, two optimisers, two statistics."""
+    """All that learns: two networks, the average generator, two optimisers, the statistics."""
 
     preset: Preset
+    seed: int
+    compute: Compute
     generator: Generator
     discriminator: Discriminator
     generator_ema: Generator
     optimizer_g: torch.optim.Adam
     optimizer_d: torch.optim.Adam
     pl_mean: Tensor
+    adaptation: Adaptation = field(default_factory=Adaptation)
     nimg: int = 0
 
+    def __post_init__(self) -> None:
+        self.synthesis = self.compute.compiled(self.generator.synthesis)
+        self.judge = self.compute.compiled(self.discriminator.judge)
 
-def new_training(preset: Preset, seed: int, device: torch.device) -> Training:
+
+def new_training(preset: Preset, seed: int, compute: Compute | None = None) -> Training:
     """Fresh networks, as `seed` fixes them; torch's own random state stays as it is."""
+    compute = compute or Compute()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         generator = new_generator(preset)
         discriminator = new_discriminator(preset, seed)
         ema = new_generator(preset)
     ema.load_state_dict(generator.state_dict())
-    ema.requires_grad_(False).eval().to(device)
-    generator.to(device)
-    discriminator.to(device)
-    path_length = _has_path_length(preset)
+    ema.requires_grad_(False).eval().to(compute.device)
+    compute.place(generator)
+    compute.place(discriminator)
     return Training(
         preset,
+        seed,
+        compute,
         generator,
         discriminator,
         ema,
-        _adam(generator, preset.learning_rate_g, PATH_LENGTH_EVERY if path_length else None),
-        _adam(
-            discriminator,
-            preset.learning_rate_d,
-            R1_EVERY if preset.discriminator == "stylegan2" else None,
-        ),
-        torch.zeros((), device=device),
+        _adam(generator, preset.learning_rate_g, PATH_LENGTH_EVERY, _has_path_length(preset)),
+        _adam(discriminator, preset.learning_rate_d, R1_EVERY, _has_r1(preset)),
+        torch.zeros((), device=compute.device),
     )
 
 
-def _adam(network: torch.nn.Module, rate: float, every: int | None) -> torch.optim.Adam:
+def _adam(network: torch.nn.Module, rate: float, every: int, is_lazy: bool) -> torch.optim.Adam:
     """Adam, corrected for one more step in `every` (StyleGAN2, app. B, "lazy regularization")."""
-    ratio = every / (every + 1) if every else 1.0
+    ratio = every / (every + 1) if is_lazy else 1.0
     betas = (BETAS[0] ** ratio, BETAS[1] ** ratio)
     return torch.optim.Adam(learned_parameters(network), lr=rate * ratio, betas=betas, eps=1e-8)
+
+
+def _has_r1(preset: Preset) -> bool:
+    return preset.discriminator == "stylegan2"
 
 
 def _has_path_length(preset: Preset) -> bool:
     return (preset.generator, preset.discriminator) == ("stylegan2", "stylegan2")
 
 
-def step(training: Training, real_img: Tensor, rng: torch.Generator) -> Values:
-    """Look at one batch (N, 3, R, R) in [-1, 1]: both networks move, G_ema follows."""
-    values = _STEPS[training.preset.discriminator](training, real_img, rng)
-    training.nimg += len(real_img)
-    _update_ema(training, len(real_img))
+_LOSSES_D = {"stylegan2": logistic_d, "projected": hinge_d}
+_LOSSES_G = {"stylegan2": logistic_g, "projected": hinge_g}
+
+
+# -- a process's part of a batch
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Neighbouring groups of a batch that are computed together."""
+
+    training: Training
+    groups: range
+    weight: float  # of the batch: means over the pass, so weighted, add up to the batch's mean
+    place: slice  # of its pictures among those of this process
+
+    def random(self, purpose: str) -> BatchRandom:
+        """What chance decides for `purpose`: the same at every call."""
+        training, group = self.training, self.training.preset.group
+        device = training.compute.device
+        return batch_random(purpose, training.seed, training.nimg, self.groups, group, device)
+
+
+def passes(training: Training, groups: int) -> list[Pass]:
+    """This process's share of the first `groups` of a batch, cut as memory wants it."""
+    group, compute = training.preset.group, training.compute
+    share = compute.world.share(training.preset.batch // group)
+    at_a_time = max(1, compute.micro_batch // group) if compute.micro_batch else len(share)
+    mine = range(share.start, max(share.start, min(share.stop, groups)))
+    parts = [mine[i : i + at_a_time] for i in range(0, len(mine), at_a_time)]
+    return [
+        Pass(
+            training,
+            part,
+            len(part) / groups,
+            slice((part.start - share.start) * group, (part.stop - share.start) * group),
+        )
+        for part in parts
+    ]
+
+
+class Sums:
+    """Gradients of a network and named values, summed over passes and then over processes."""
+
+    def __init__(self, optimizer: torch.optim.Adam, **values: Tensor) -> None:
+        """Zeros, in the shapes of the optimiser's parameters and of the values."""
+        self.optimizer = optimizer
+        self.parameters: list[Tensor] = optimizer.param_groups[0]["params"]
+        self.gradients: list[Tensor | None] = [None] * len(self.parameters)
+        self.values: Values = values
+
+    def add(self, loss: Tensor, weight: float, **values: Tensor) -> None:
+        """Add weight times the loss's gradient and each value; no other gradient is made."""
+        found = torch.autograd.grad(loss * weight, self.parameters, allow_unused=True)
+        for i, gradient in enumerate(found):
+            before = self.gradients[i]
+            self.gradients[i] = (
+                gradient if before is None or gradient is None else before + gradient
+            )
+        for name, value in values.items():
+            self.values[name] = self.values[name] + value.detach() * weight
+
+    def descend(self, world: World) -> Values:
+        """Take the step of the whole batch's gradient; gives the values of the whole batch."""
+        gradients = [
+            torch.zeros_like(parameter) if gradient is None else gradient
+            for parameter, gradient in zip(self.parameters, self.gradients, strict=True)
+        ]
+        total = world.total([*gradients, *self.values.values()])
+        for parameter, gradient in zip(self.parameters, total, strict=False):
+            parameter.grad = gradient
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return dict(zip(self.values, total[len(gradients) :], strict=True))
+
+
+# -- the step
+
+
+def step(training: Training, real_img: Tensor) -> Values:
+    """Look at one batch: this process's share of it (N, 3, R, R) in [-1, 1]."""
+    preset = training.preset
+    groups = preset.batch // preset.group
+    iteration = training.nimg // preset.batch
+    todo = passes(training, groups)
+    training.discriminator.iterate()
+    # In one pass, the pictures that the discriminator learns from are judged for the generator,
+    # too. Several save memory, which kept pictures would cost: they are made once more.
+    kept = [_made(part) for part in todo] if len(todo) == 1 else None
+    values = _discriminator_step(training, real_img, todo, kept)
+    if _has_r1(preset) and iteration % R1_EVERY == 0:
+        values |= _r1_step(training, real_img, todo)
+    values |= _generator_step(training, todo, kept)
+    if _has_path_length(preset) and iteration % PATH_LENGTH_EVERY == 0:
+        values |= _path_length_step(training, passes(training, max(1, groups // 2)))
+    training.nimg += preset.batch
+    _adapt(training, iteration, values)
+    _update_ema(training)
     return values
 
 
-def _hinge_step(training: Training, real_img: Tensor, rng: torch.Generator) -> Values:
-    """Hinge loss on projected maps; the generated batch is projected once for both networks."""
-    discriminator = training.discriminator
-    assert isinstance(discriminator, ProjectedDiscriminator)
-    gen_img, _ = _generated(training, len(real_img), rng)
-    with torch.no_grad():
-        real_maps = discriminator.project(augmented(real_img, rng))
-    gen_maps = discriminator.project(augmented(gen_img, rng))
+@dataclass(frozen=True)
+class Made:
+    """Generated pictures as the discriminator sees them, and the mean w (w_dim,) they came from."""
 
-    real_logits = discriminator.judge(real_maps)
-    gen_logits = discriminator.judge([x.detach() for x in gen_maps])
-    loss_d = hinge_d(real_logits, gen_logits)
-    _descend(training.optimizer_d, loss_d)
-
-    loss_g = hinge_g(discriminator.judge(gen_maps))
-    _descend(training.optimizer_g, loss_g)
-    return _told(loss_g, loss_d, real_logits, gen_logits)
+    maps: list[Tensor]
+    w_mean: Tensor
 
 
-def _logistic_step(training: Training, real_img: Tensor, rng: torch.Generator) -> Values:
-    """Non-saturating loss; path length every 4th step and R1 every 16th, as steps of their own."""
-    discriminator, iteration = training.discriminator, training.nimg // training.preset.batch
-    values: Values = {}
-
-    gen_img, _ = _generated(training, len(real_img), rng)
-    loss_g = logistic_g(discriminator(gen_img))
-    _descend(training.optimizer_g, loss_g)
-    if _has_path_length(training.preset) and iteration % PATH_LENGTH_EVERY == 0:
-        values["path_length"] = _path_length_step(training, max(1, len(real_img) // 2), rng)
-
-    with torch.no_grad():
-        gen_img, _ = _generated(training, len(real_img), rng)
-    real_logits, gen_logits = discriminator(real_img), discriminator(gen_img)
-    loss_d = logistic_d(real_logits, gen_logits)
-    _descend(training.optimizer_d, loss_d)
-    if iteration % R1_EVERY == 0:
-        values["r1"] = _r1_step(training, real_img)
-    return values | _told(loss_g, loss_d, real_logits, gen_logits)
+def _made(part: Pass) -> Made:
+    training = part.training
+    with training.compute.autocast():
+        images, w, _ = _generated(part, "generated", training.synthesis)
+        seen = _augmented(training, images, part.random("augment generated"))
+        return Made(training.discriminator.project(seen), w.detach().mean(dim=0))
 
 
-_STEPS: dict[DiscriminatorKind, Callable[[Training, Tensor, torch.Generator], Values]] = {
-    "stylegan2": _logistic_step,
-    "projected": _hinge_step,
-}
+def _discriminator_step(
+    training: Training, real_img: Tensor, todo: list[Pass], kept: list[Made] | None
+) -> Values:
+    discriminator, zero = training.discriminator, torch.zeros((), device=training.compute.device)
+    told = ("loss_d", "logits_real", "logits_gen", "sign_real")
+    sums = Sums(training.optimizer_d, **dict.fromkeys(told, zero))
+    for number, part in enumerate(todo):
+        with torch.no_grad(), training.compute.autocast():
+            made = kept[number] if kept else _made(part)
+            seen = _augmented(training, real_img[part.place], part.random("augment real"))
+            real_maps = discriminator.project(seen)
+        with training.compute.autocast():
+            real_logits = at_least_single(training.judge(real_maps))
+            gen_logits = at_least_single(training.judge([x.detach() for x in made.maps]))
+        loss = _LOSSES_D[training.preset.discriminator](real_logits, gen_logits)
+        sums.add(
+            loss,
+            part.weight,
+            loss_d=loss,
+            logits_real=real_logits.mean(),
+            logits_gen=gen_logits.mean(),
+            sign_real=real_logits.sign().mean(),
+        )
+    return sums.descend(training.compute.world)
 
 
-def _r1_step(training: Training, real_img: Tensor) -> Tensor:
-    real_img = real_img.detach().requires_grad_()
-    penalty = r1_penalty(training.discriminator(real_img), real_img)
-    _descend(training.optimizer_d, penalty * (training.preset.r1_gamma / 2 * R1_EVERY))
-    return penalty.detach()
-
-
-def _path_length_step(training: Training, samples: int, rng: torch.Generator) -> Tensor:
-    """Path lengths shall be their running mean (StyleGAN2, eq. 4)."""
-    images, ws = _generated(training, samples, rng)
-    lengths = path_lengths(images, ws, rng)
-    with torch.no_grad():
-        training.pl_mean.lerp_(lengths.mean(), PATH_LENGTH_DECAY)
-    penalty = (lengths - training.pl_mean).square().mean()
-    _descend(training.optimizer_g, penalty * training.preset.pl_weight * PATH_LENGTH_EVERY)
-    return lengths.detach().mean()
-
-
-def _generated(training: Training, samples: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(pictures (N, 3, R, R), ws (N, num_ws, w_dim)) of new z, some with mixed styles."""
+def _generator_step(training: Training, todo: list[Pass], kept: list[Made] | None) -> Values:
+    zero = torch.zeros((), device=training.compute.device)
     generator = training.generator
-    z = torch.randn(samples, training.preset.z_dim, generator=rng, device=rng.device)
-    w = generator.mapping(z)
-    generator.track(w)
+    sums = Sums(training.optimizer_g, loss_g=zero, w_mean=torch.zeros_like(generator.w_avg))
+    for number, part in enumerate(todo):
+        made = kept[number] if kept else _made(part)
+        with training.compute.autocast():
+            logits = at_least_single(training.judge(made.maps))
+        loss = _LOSSES_G[training.preset.discriminator](logits)
+        sums.add(loss, part.weight, loss_g=loss, w_mean=made.w_mean)
+    values = sums.descend(training.compute.world)
+    w_mean = values.pop("w_mean")
+    if isinstance(generator, StyleGAN2Generator):  # the mean of the light one is 0 by definition
+        generator.w_avg.lerp_(w_mean, 1 - W_AVG_DECAY)
+    return values
+
+
+def _r1_step(training: Training, real_img: Tensor, todo: list[Pass]) -> Values:
+    """R1, through the augmentation, in single precision."""
+    sums = Sums(training.optimizer_d, r1=torch.zeros((), device=training.compute.device))
+    for part in todo:
+        leaf = real_img[part.place].detach().requires_grad_()
+        seen = _augmented(training, leaf, part.random("augment real"))
+        penalty = r1_penalty(training.discriminator(seen), leaf)
+        sums.add(penalty * (training.preset.r1_gamma / 2 * R1_EVERY), part.weight, r1=penalty)
+    return sums.descend(training.compute.world)
+
+
+def _path_length_step(training: Training, todo: list[Pass]) -> Values:
+    """Path lengths shall be their running mean (StyleGAN2, eq. 4); that of the steps before."""
+    zero = torch.zeros((), device=training.compute.device)
+    sums = Sums(training.optimizer_g, path_length=zero)
+    for part in todo:
+        images, _, ws = _generated(part, "path length", training.generator.synthesis)
+        y = part.random("path direction").normal(*images.shape[1:])
+        lengths = path_lengths(images, ws, y)
+        penalty = (lengths - training.pl_mean).square().mean()
+        weight = training.preset.pl_weight * PATH_LENGTH_EVERY
+        sums.add(penalty * weight, part.weight, path_length=lengths.mean())
+    values = sums.descend(training.compute.world)
+    training.pl_mean.lerp_(values["path_length"], PATH_LENGTH_DECAY)
+    return values
+
+
+def _generated(
+    part: Pass, purpose: str, synthesis: Callable[..., Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(pictures (N, 3, R, R), w (N, w_dim), ws (N, num_ws, w_dim)) of new z, some mixed."""
+    training, random = part.training, part.random(purpose)
+    generator = training.generator
+    w = generator.mapping(random.normal(training.preset.z_dim))
     ws = w[:, None].repeat(1, generator.num_ws, 1)
     if isinstance(generator, StyleGAN2Generator):
-        ws = _mixed(generator, ws, training.preset.style_mixing, rng)
-    return generator.synthesis(ws, batch_noise(rng, samples)), ws
+        ws = _mixed(generator, ws, training.preset.style_mixing, random)
+    return synthesis(ws, random.noise(generator.noise_shapes)), w, ws
 
 
 def _mixed(
-    generator: StyleGAN2Generator, ws: Tensor, probability: float, rng: torch.Generator
+    generator: StyleGAN2Generator, ws: Tensor, probability: float, random: BatchRandom
 ) -> Tensor:
     """Style mixing (Karras 2019, sec. 3.1): from a random layer on, the w of another z."""
-    samples, layers, _ = ws.shape
-    z = torch.randn(samples, generator.z_dim, generator=rng, device=rng.device)
-    first = torch.randint(1, layers, (samples, 1), generator=rng, device=rng.device)
-    mixing = torch.rand(samples, 1, generator=rng, device=rng.device) < probability
+    layers = ws.shape[1]
+    z = random.normal(generator.z_dim)
+    first = random.integers(1, layers, 1)
+    mixing = random.uniform(1) < probability
     other = (torch.arange(layers, device=ws.device) >= first) & mixing
     return torch.where(other[:, :, None], generator.mapping(z)[:, None], ws)
 
 
-def _descend(optimizer: torch.optim.Adam, loss: Tensor) -> None:
-    """One step of this optimiser; the other network's gradients are neither made nor kept."""
-    parameters = optimizer.param_groups[0]["params"]
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    optimizer.step()
-    optimizer.zero_grad()
+def _augmented(training: Training, images: Tensor, random: BatchRandom) -> Tensor:
+    """What the discriminator is shown of (N, 3, R, R)."""
+    if training.preset.augment == "ada":
+        return ada.augmented(images, random, training.adaptation.p)
+    return diffaug.augmented(images, random) if training.preset.augment == "fixed" else images
 
 
-def _told(loss_g: Tensor, loss_d: Tensor, real_logits: Tensor, gen_logits: Tensor) -> Values:
-    return {
-        "loss_g": loss_g.detach(),
-        "loss_d": loss_d.detach(),
-        "logits_real": real_logits.detach().mean(),
-        "logits_gen": gen_logits.detach().mean(),
-    }
+def _adapt(training: Training, iteration: int, values: Values) -> None:
+    """Follow the signs of the real pictures' logits (the values gain what is to be told)."""
+    sign, batch = float(values.pop("sign_real")), training.preset.batch
+    values["r_t"] = torch.tensor(sign)
+    if training.preset.augment != "ada":
+        return
+    training.adaptation.saw(sign * batch, batch)
+    if iteration % ada.INTERVAL == ada.INTERVAL - 1:
+        training.adaptation.adapt(training.preset.ada_target, batch * ada.INTERVAL)
+    values["ada_p"] = torch.tensor(training.adaptation.p)
 
 
 @torch.no_grad()
-def _update_ema(training: Training, batch: int) -> None:
+def _update_ema(training: Training) -> None:
     """G_ema moves with a half-life of ema_kimg, shorter in the beginning."""
     preset = training.preset
     half_life_nimg = min(preset.ema_kimg * 1000, training.nimg * preset.ema_ramp)
-    weight = 1 - 0.5 ** (batch / max(half_life_nimg, 1e-8))
-    pairs = zip(
-        training.generator_ema.state_dict().values(),
-        training.generator.state_dict().values(),
-        strict=True,
-    )
-    for average, now in pairs:
-        if average.is_floating_point():
-            average.lerp_(now, weight)
-        else:
-            average.copy_(now)
+    weight = 1 - 0.5 ** (preset.batch / max(half_life_nimg, 1e-8))
+    average, now = training.generator_ema, training.generator
+    pairs = zip(average.parameters(), now.parameters(), strict=True)
+    for mean, parameter in pairs:
+        mean.lerp_(parameter, weight)
+    average.w_avg.lerp_(now.w_avg, weight)

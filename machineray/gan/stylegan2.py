@@ -4,6 +4,7 @@ Skip generator, residual discriminator; a resolution is 4 times a power of two.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +14,15 @@ from machineray.gan.layers import (
     Linear,
     ModulatedConv,
     activated,
+    at_least_single,
+    full_precision,
     minibatch_stddev,
     pixel_norm,
     upsampled,
 )
-from machineray.gan.randomness import Noise
+from machineray.gan.randomness import NoiseShapes
 
 MAPPING_LR_MULTIPLIER = 0.01
-W_AVG_DECAY = 0.998
 
 
 def channels_at(resolution: int, channel_base: int, channel_max: int = 512) -> int:
@@ -46,25 +48,26 @@ class Mapping(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """(N, z_dim) -> (N, w_dim)."""
-        x = pixel_norm(z)
-        for layer in self.layers:
-            x = activated(layer(x))
+        with full_precision(z):
+            x = pixel_norm(at_least_single(z))
+            for layer in self.layers:
+                x = activated(layer(x))
         return x
 
 
 class StyledConv(nn.Module):
     """Modulated 3x3 convolution, noise of a learned strength, bias, leaky ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, w_dim: int) -> None:
+    def __init__(self, inputs: int, outputs: int, w_dim: int, up: bool) -> None:
         super().__init__()
-        self.conv = ModulatedConv(inputs, outputs, 3, w_dim)
+        self.conv = ModulatedConv(inputs, outputs, 3, w_dim, up=up)
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
-    def forward(self, x: Tensor, w: Tensor, noise: Noise) -> Tensor:
-        """(N, inputs, H, W), (N, w_dim) -> (N, outputs, H, W)."""
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
+        """(N, inputs, H, W), (N, w_dim), noise at the new size -> (N, outputs, H or 2H, …)."""
         y = self.conv(x, w)
-        y = y + noise(y.shape[2], y.shape[3]) * self.noise_strength
+        y = y + noise * self.noise_strength
         return activated(y + self.bias[:, None, None])
 
 
@@ -73,20 +76,23 @@ class SynthesisBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, w_dim: int, first: bool) -> None:
         super().__init__()
-        sizes = [(outputs, outputs)] if first else [(inputs, outputs), (outputs, outputs)]
-        self.convs = nn.ModuleList(StyledConv(*pair, w_dim) for pair in sizes)
+        last = StyledConv(outputs, outputs, w_dim, up=False)
+        convs = [last] if first else [StyledConv(inputs, outputs, w_dim, up=True), last]
+        self.convs = nn.ModuleList(convs)
         self.to_rgb = ModulatedConv(outputs, 3, 1, w_dim, demodulate=False)
         self.rgb_bias = nn.Parameter(torch.zeros(3))
         self.first = first
 
     def forward(
-        self, x: Tensor, image: Tensor | None, ws: list[Tensor], noise: Noise
+        self,
+        x: Tensor,
+        image: Tensor | None,
+        ws: Sequence[Tensor],
+        noise: Sequence[Tensor],
     ) -> tuple[Tensor, Tensor]:
         """Maps and picture at half the resolution, len(convs) + 1 styles -> both at this one."""
-        if not self.first:
-            x = upsampled(x)
-        for conv, w in zip(self.convs, ws[:-1], strict=True):
-            x = conv(x, w, noise)
+        for conv, w, conv_noise in zip(self.convs, ws[:-1], noise, strict=True):
+            x = conv(x, w, conv_noise)
         rgb = self.to_rgb(x, ws[-1]) + self.rgb_bias[:, None, None]
         return x, rgb if image is None else upsampled(image) + rgb
 
@@ -117,20 +123,21 @@ class StyleGAN2Generator(nn.Module):
         )
         # The last style of a block (its picture's) is the first of the next block.
         self.num_ws = 2 * len(sides)
+        layers = [1] + [2] * (len(sides) - 1)
+        self.noise_shapes: NoiseShapes = [
+            (side, side) for side, count in zip(sides, layers, strict=True) for _ in range(count)
+        ]
         self.register_buffer("w_avg", torch.zeros(w_dim))
 
-    def track(self, w: Tensor) -> None:
-        """Move w_avg towards the mean of this batch's w."""
-        self.w_avg.lerp_(w.detach().mean(dim=0), 1 - W_AVG_DECAY)
-
-    def synthesis(self, ws: Tensor, noise: Noise) -> Tensor:
-        """(N, num_ws, w_dim) -> picture (N, 3, R, R), about [-1, 1]."""
+    def synthesis(self, ws: Tensor, noise: Sequence[Tensor]) -> Tensor:
+        """(N, num_ws, w_dim), a map (N, 1, H, W) a layer -> picture (N, 3, R, R), about [-1, 1]."""
         x = self.constant.expand(len(ws), -1, -1, -1)
         image: Tensor | None = None
+        styles = ws.unbind(dim=1)
         first = 0
         for block in self.blocks:
             last = first + (1 if block.first else 2)
-            x, image = block(x, image, list(ws[:, first : last + 1].unbind(dim=1)), noise)
+            x, image = block(x, image, styles[first : last + 1], noise[first:last])
             first = last
         assert image is not None
         return image
@@ -155,8 +162,9 @@ class ResidualBlock(nn.Module):
 class StyleGAN2Discriminator(nn.Module):
     """Picture (N, 3, R, R) -> logits (N,): positive says real."""
 
-    def __init__(self, resolution: int, channel_base: int, channel_max: int) -> None:
+    def __init__(self, resolution: int, channel_base: int, channel_max: int, group: int) -> None:
         super().__init__()
+        self.group = group
         sides = resolutions_to(resolution)[::-1]
         widths = [channels_at(side, channel_base, channel_max) for side in sides]
         self.from_rgb = Conv(3, widths[0], 1)
@@ -167,11 +175,24 @@ class StyleGAN2Discriminator(nn.Module):
         self.hidden = Linear(widths[-1] * 16, widths[-1])
         self.logit = Linear(widths[-1], 1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, R, R) in [-1, 1] -> logits (N,)."""
+    def iterate(self) -> None:
+        """What is done once a step: nothing here."""
+
+    def project(self, images: Tensor) -> list[Tensor]:
+        """What does not learn: nothing here."""
+        return [images]
+
+    def judge(self, maps: list[Tensor]) -> Tensor:
+        """[(N, 3, R, R) in [-1, 1]] -> logits (N,)."""
+        (images,) = maps
         x = activated(self.from_rgb(images))
         for block in self.blocks:
             x = block(x)
-        x = activated(self.epilogue(minibatch_stddev(x)))
-        logits: Tensor = self.logit(activated(self.hidden(x.flatten(1))))
+        with full_precision(x):
+            x = activated(self.epilogue(minibatch_stddev(at_least_single(x), self.group)))
+            logits: Tensor = self.logit(activated(self.hidden(x.flatten(1))))
         return logits[:, 0]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, R, R) in [-1, 1] -> logits (N,)."""
+        return self.judge(self.project(images))

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,10 +17,13 @@ from torch import Tensor
 
 from machineray import __version__
 from machineray.errors import InputError, StageError
+from machineray.gan.compute import Compute
+from machineray.gan.networks import calibrate
 from machineray.gan.presets import Preset
-from machineray.gan.randomness import batch_order, generator_for
+from machineray.gan.quality import LEAST_SAMPLES, Quality, affordable_samples
+from machineray.gan.randomness import batch_order
 from machineray.gan.sampling import grid, sample
-from machineray.gan.state import checkpoint_bytes, restore, snapshot_bytes
+from machineray.gan.state import checkpoint_bytes, restore, snapshot_bytes, transfer
 from machineray.gan.steps import Training, Values, new_training, step
 
 SNAPSHOTS_AT_LEAST = 10  # also in the shortest run: one wants to see it learn
@@ -29,6 +32,26 @@ FIRST_CHECKPOINT_SECONDS = 20.0
 CHECKPOINT_SHARE = 0.2
 GRID_PX = 1536  # about the width of a picture grid
 GRID_COLUMNS, GRID_ROWS = 6, 4
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Where a fresh training starts from: another one's snapshot, or nothing."""
+
+    snapshot: bytes | None = None
+    name: str = ""
+
+
+class Pictures(Protocol):
+    """What is trained on: an array (N, 3, H, W) of uint8, or what gives one picture at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, 3, H, W)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True)
@@ -63,11 +86,12 @@ class Tick:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """G_ema, and its pictures of fixed seeds as one (H, W, 3) uint8."""
+    """G_ema, its pictures of fixed seeds as one (H, W, 3) uint8, and what was measured of it."""
 
     nimg: int
     data: bytes
     grid: NDArray[np.uint8]
+    quality: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -80,47 +104,55 @@ class Checkpoint:
 
 def train(
     config: Config,
-    images: NDArray[np.uint8],
+    images: Pictures,
     *,
+    compute: Compute | None = None,
+    quality: Quality | None = None,
+    begin: Begin | None = None,
     resume: bytes | None = None,
     stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float = 600.0,
 ) -> Iterator[Tick | Snapshot | Checkpoint]:
-    """Train on images (N, 3, R, R) until config.kimg, or until `stop()`, with a checkpoint.
+    """Train on uint8 images (N, 3, R, R) until config.kimg, or until `stop()`, with a checkpoint.
+
+    Of several processes all do this together, and the first one gives snapshots and checkpoints.
 
     Raises InputError for pictures of another size or a checkpoint of another config, StageError
     when a loss is no longer a number.
     """
     preset = config.preset
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    compute = compute or Compute()
+    is_first = compute.world.rank == 0
     _check_images(images, preset)
-    training = new_training(preset, config.seed, device)
+    training = new_training(preset, config.seed, compute)
     sums: dict[str, list[float]] = {}
     if resume is not None:
         about = restore(training, resume, "the checkpoint")
         _check_same(config, about)
         sums = about["sums"]
-    elif config.total_nimg:
-        yield _snapshot(training, config)
+    elif begin and begin.snapshot:
+        transfer(training, begin.snapshot, begin.name)
+    if resume is None and config.total_nimg and is_first:
+        yield _snapshot(training, config, None, 0)
     start_time = tick_time = checkpoint_time = time.monotonic()
     while training.nimg < config.total_nimg:
-        real_img = _batch(images, config, training.nimg, device)
-        rng = generator_for("step", config.seed, training.nimg, device=device)
+        real_img = _batch(images, config, training.nimg, compute)
         before = training.nimg
-        _add(sums, step(training, real_img, rng), training.nimg)
+        _add(sums, step(training, real_img), training.nimg)
         is_last = training.nimg >= config.total_nimg
         if _passes(before, training.nimg, preset.tick_kimg) or is_last:
             now = time.monotonic()
             means = {name: total / count for name, (total, count) in sums.items()}
             yield Tick(training.nimg, now - tick_time, means)
             tick_time, sums = now, {}
-        if _passes(before, training.nimg, snapshot_kimg(config)) or is_last:
-            yield _snapshot(training, config)
+        if is_first and (_passes(before, training.nimg, snapshot_kimg(config)) or is_last):
+            yield _snapshot(training, config, quality, _samples(config, is_last))
         now = time.monotonic()
         early_seconds = max(FIRST_CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (now - start_time))
         is_due = now - checkpoint_time >= min(checkpoint_seconds, early_seconds)
-        is_stopped = stop()  # asked once: a stop that comes now is the next step's
-        if is_last or is_due or is_stopped:
+        # Asked once: a stop that comes now is the next step's.
+        is_stopped = compute.world.any(stop())
+        if is_first and (is_last or is_due or is_stopped):
             yield Checkpoint(
                 training.nimg, checkpoint_bytes(training, {**config.about(), "sums": sums})
             )
@@ -140,26 +172,37 @@ def _passes(before: int, after: int, every_kimg: float) -> bool:
     return before // every != after // every
 
 
-def _batch(images: NDArray[np.uint8], config: Config, nimg: int, device: torch.device) -> Tensor:
-    """The next batch (N, 3, R, R) in [-1, 1]."""
-    indices, mirrored = batch_order(
-        config.seed, nimg, config.preset.batch, len(images), config.x_mirror
-    )
+def _batch(images: Pictures, config: Config, nimg: int, compute: Compute) -> Tensor:
+    """This process's share of the next batch, (N, 3, R, R) in [-1, 1]."""
+    preset = config.preset
+    share = compute.world.share(preset.batch // preset.group)
+    first, count = nimg + share.start * preset.group, len(share) * preset.group
+    indices, mirrored = batch_order(config.seed, first, count, len(images), config.x_mirror)
     chosen = [
-        images[i, :, :, ::-1] if m else images[i] for i, m in zip(indices, mirrored, strict=True)
+        images[i][:, :, ::-1] if m else images[i] for i, m in zip(indices, mirrored, strict=True)
     ]
-    pixels = torch.from_numpy(np.stack(chosen)).to(device)
-    return pixels.float() / 127.5 - 1
+    pixels = torch.from_numpy(np.stack(chosen)).to(compute.device)
+    return pixels.to(torch.get_default_dtype()) / 127.5 - 1
 
 
-def _snapshot(training: Training, config: Config) -> Snapshot:
+def _samples(config: Config, is_last: bool) -> int:
+    """How many samples the quality is measured on: in the end at least LEAST_SAMPLES."""
+    samples = affordable_samples(round(snapshot_kimg(config) * 1000))
+    return max(samples, LEAST_SAMPLES) if is_last else samples
+
+
+def _snapshot(
+    training: Training, config: Config, quality: Quality | None, samples: int
+) -> Snapshot:
     generator = training.generator_ema
+    calibrate(generator)
     side = config.preset.resolution
     columns = min(GRID_COLUMNS, max(2, GRID_PX // side))
     rows = min(GRID_ROWS, max(2, GRID_PX // side))
     pictures = [picture for _, picture in sample(generator, range(columns * rows))]
-    data = snapshot_bytes(training, config.about())
-    return Snapshot(training.nimg, data, grid(pictures, columns))
+    measured = quality.measured(generator, samples) if quality and samples else {}
+    data = snapshot_bytes(training, {**config.about(), "quality": measured})
+    return Snapshot(training.nimg, data, grid(pictures, columns), measured)
 
 
 def _add(sums: dict[str, list[float]], values: Values, nimg: int) -> None:
@@ -174,7 +217,7 @@ def _add(sums: dict[str, list[float]], values: Values, nimg: int) -> None:
         sums[name] = [total + value, count + 1]
 
 
-def _check_images(images: NDArray[np.uint8], preset: Preset) -> None:
+def _check_images(images: Pictures, preset: Preset) -> None:
     side = preset.resolution
     if len(images) == 0 or images.shape[1:] != (3, side, side):
         raise InputError(

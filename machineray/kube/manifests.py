@@ -170,16 +170,16 @@ def torchrun(spec_name: str, nodes: int, gpus: int, module: str) -> list[str]:
 
     The arguments of the module follow. (torch.distributed.run, static rendezvous.)
     """
-    command = ["python", "-m", "torch.distributed.run", f"--nproc-per-node={max(1, gpus)}"]
+    command = ["python", "-m", "machineray.gan.launch", f"--nproc-per-node={max(1, gpus)}"]
     if nodes == 1:
-        return [*command, "--standalone", "-m", module]
+        return [*command, "--standalone", "--", module]
     return [
         *command,
         f"--nnodes={nodes}",
         "--node-rank=$(JOB_COMPLETION_INDEX)",
         f"--master-addr={spec_name}-0.{spec_name}",
         f"--master-port={RENDEZVOUS_PORT}",
-        "-m",
+        "--",
         module,
     ]
 

@@ -1,106 +1,64 @@
-"""The wiring of one training over several nodes: Service, names, ranks, and one death ends all.
-
-The trainer works in one process so far; a small program of ours stands in its place.
-"""
-
-import os
-import time
-from typing import Any
+"""One training over several nodes: Service, names, ranks; one death ends all, and all go on."""
 
 import pytest
 
 from machineray.kube.cluster import Cluster
-from machineray.kube.logs import job_lines
-from machineray.kube.manifests import (
-    JobSpec,
-    Resources,
-    job_manifest,
-    service_manifest,
-    torchrun,
-)
-from machineray.kube.registry import pinned
-from machineray.kube.words import job_state
+from machineray.runs import StageRun, sha256_of
+from machineray.storage import open_store
+from machineray.tracking import bucket_row
+from tests.cluster.conftest import SMALL, Mray, kubectl
+from tests.cluster.support import index_of, kill_pod, only_job, pods, until
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(900),
 ]
 
-PROGRAM = """
-import os, sys, time, torch, torch.distributed as dist
-dist.init_process_group('gloo')
-number = torch.tensor([float(dist.get_rank() + 1)])
-dist.all_reduce(number)
-print(f'rank {dist.get_rank()} of {dist.get_world_size()}: sum {number.item():g}', flush=True)
-if sys.argv[-1] == 'die' and dist.get_rank() == 1:
-    os._exit(3)
-if sys.argv[-1] == 'die':
-    dist.all_reduce(number)  # the other one is dead
-"""
+WORDS = ("--input", "demo/augment", "--preset", "tiny", "--kimg", "0.4")
+OFTEN = ("--checkpoint-seconds", "1")
+# A process of torchrun beside that of the training, and torch in both.
+TWO_NODES = (*SMALL[:2], "--memory", "2Gi", *SMALL[4:], "--nodes", "2")
 
 
-def spec_of(cluster: Cluster, ending: str) -> JobSpec:
-    tag = os.environ.get("TAG") or "dev"
-    name = f"mray-nodes-train-{ending}"
-    command = torchrun(name, 2, 0, "jobs.train")[:-2]  # all but the module
-    return JobSpec(
-        name=name,
-        namespace=cluster.namespace,
-        run="nodes",
-        stage="train",
-        container_image=pinned(f"{os.environ['REGISTRY']}/machineray-train:{tag}"),
-        command=command,
-        args=["--no-python", "python", "-c", PROGRAM, ending],
-        env={"GLOO_SOCKET_IFNAME": "eth0", "GOMP_SPINCOUNT": "10000"},
-        completions=2,
-        parallelism=2,
-        nodes=2,
-        resources=Resources("100m", "1500Mi", "1Gi"),
-        bucket_secret=None,
-        retries=0,
-    )
+def log_of(namespace: str, pod: str) -> str:
+    return kubectl("-n", namespace, "logs", pod, check=False)
 
 
-def ended(cluster: Cluster, spec: JobSpec) -> tuple[str, str]:
-    """(the Job's state at its end, what its pods said)."""
-    job = cluster.create(job_manifest(spec))
-    cluster.create(service_manifest(spec, job))
-    deadline = time.monotonic() + 300
-    state = ""
-    while time.monotonic() < deadline:
-        found: Any = cluster.get("Job", spec.name)
-        state = job_state(found).state
-        if state in ("complete", "failed"):
-            break
-        time.sleep(1)
-    return state, "\n".join(line.text for line in job_lines(cluster, spec.name))
+@pytest.mark.usefixtures("trained")
+def test_two_pods_train_one_network_and_a_killed_one_costs_nothing(
+    mray: Mray, cluster: Cluster, namespace: str, root: str
+) -> None:
+    """The weights are those of two pods that nobody disturbed, bit for bit."""
+    mray("submit", "train", "--run", "calm", *WORDS, *OFTEN, *TWO_NODES)
+    assert cluster.get("Service", only_job(cluster)["metadata"]["name"])
+    mray("wait", "calm/train")
+    first = {index_of(name): log_of(namespace, name) for name in pods(cluster)}
+    assert "train: look at" in first["0"]
+    assert first["1"] == ""  # the first process speaks for all
+    mray("cancel", "calm")
+    until("the Job and its Service go", lambda: not cluster.list("Job"))
+    until("the Service goes with its Job", lambda: not cluster.list("Service"))
+
+    mray("submit", "train", "--run", "killed", *WORDS, *OFTEN, *TWO_NODES)
+    output = StageRun(open_store(root), "killed", "train")
+    until("a checkpoint", lambda: bucket_row(output).done > 0)
+    assert not output.is_complete()
+    (other,) = [name for name in pods(cluster, "Running") if index_of(name) == "1"]
+    kill_pod(namespace, other)
+    mray("wait", "killed/train")
+
+    calm = StageRun(open_store(root), "calm", "train")
+    name = "snapshot.safetensors"
+    assert sha256_of(output.read(name)) == sha256_of(calm.read(name))
 
 
-def test_two_pods_find_one_another_and_add_up(cluster: Cluster) -> None:
-    spec = spec_of(cluster, "live")
-    state, text = ended(cluster, spec)
-    assert state == "complete", text
-    assert "rank 0 of 2: sum 3" in text
-    assert "rank 1 of 2: sum 3" in text
-    cluster.delete("Job", spec.name, wait_seconds=60)
-    for _ in range(60):  # the Service goes with its Job
-        if cluster.get("Service", spec.name) is None:
-            return
-        time.sleep(1)
-    pytest.fail("the Service outlives its Job")
-
-
-def test_one_rank_that_dies_ends_all(cluster: Cluster) -> None:
-    """Rank 0 waits for rank 1 in a collective; it must not wait for ever."""
-    spec = spec_of(cluster, "die")
-    state, text = ended(cluster, spec)
-    assert state == "failed", text
-    assert "rank 1 of 2: sum 3" in text
-    selector = f"batch.kubernetes.io/job-name={spec.name}"
-    for _ in range(120):
-        pods = cluster.list("Pod", selector=selector, fields="status.phase=Running")
-        if not pods:
-            return
-        time.sleep(1)
-    pytest.fail("a rank goes on alone")
+@pytest.mark.usefixtures("trained")
+def test_a_mistake_of_all_processes_ends_the_job_at_once_with_its_reason(
+    mray: Mray, cluster: Cluster
+) -> None:
+    words = ("--run", "uneven", *WORDS, *TWO_NODES[:-1], "3")
+    mray("submit", "train", *words)
+    text = mray("wait", "uneven/train", rc=1).stderr
+    assert "cannot be shared by 3 processes" in text
+    assert "Traceback" not in text

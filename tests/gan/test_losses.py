@@ -56,10 +56,11 @@ def test_path_length_is_that_of_the_explicit_jacobian() -> None:
     ws = torch.randn(2, 2, 5, dtype=torch.float64, generator=rng).requires_grad_()
     images = (ws.flatten(1) @ jacobian.T).reshape(2, 3, 4, 4)
 
-    lengths = path_lengths(images, ws, torch.Generator().manual_seed(3))
+    y = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(3)).double()
 
-    y = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(3)).double() / 4
-    pulled = (y.flatten(1) @ jacobian).reshape(2, 2, 5)
+    lengths = path_lengths(images, ws, y)
+
+    pulled = (y.flatten(1) / 4 @ jacobian).reshape(2, 2, 5)
     expected = pulled.square().sum(dim=2).mean(dim=1).sqrt()
     torch.testing.assert_close(lengths, expected, rtol=1e-6, atol=1e-6)
 

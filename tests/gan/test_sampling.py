@@ -56,7 +56,7 @@ def test_psi_shortens_the_way_from_the_mean() -> None:
 
     with torch.no_grad():
         pictures = [
-            draw(made, z, sample_noise([torch.Generator().manual_seed(2)]), psi)
+            draw(made, z, sample_noise([torch.Generator().manual_seed(2)], made.noise_shapes), psi)
             for psi in (0.0, 0.5, 1.0)
         ]
 
@@ -67,12 +67,12 @@ def test_psi_shortens_the_way_from_the_mean() -> None:
 def test_a_cutoff_truncates_the_coarse_layers_only() -> None:
     made = new_generator(replace(preset_named("tiny"), resolution=16)).eval()
     z = torch.randn(1, made.z_dim, generator=torch.Generator().manual_seed(1))
-    rng = torch.Generator
+    noise = sample_noise([torch.Generator().manual_seed(2)], made.noise_shapes)
 
     with torch.no_grad():
-        full = draw(made, z, sample_noise([rng().manual_seed(2)]))
-        none = draw(made, z, sample_noise([rng().manual_seed(2)]), psi=0.3, cutoff=0)
-        coarse = draw(made, z, sample_noise([rng().manual_seed(2)]), psi=0.3, cutoff=2)
+        full = draw(made, z, noise)
+        none = draw(made, z, noise, psi=0.3, cutoff=0)
+        coarse = draw(made, z, noise, psi=0.3, cutoff=2)
 
     assert torch.equal(full, none)
     assert not torch.equal(full, coarse)

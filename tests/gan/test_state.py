@@ -19,13 +19,14 @@ from machineray.gan.state import (
     packed,
     restore,
     snapshot_bytes,
+    transfer,
     unpacked,
 )
 from machineray.gan.steps import Training, new_training
 
 
 def training_of(preset: Preset, seed: int = 0) -> Training:
-    return new_training(preset, seed, torch.device("cpu"))
+    return new_training(preset, seed)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,37 @@ def test_a_checkpoint_of_other_networks_is_refused(small: Preset) -> None:
 
     with pytest.raises(InputError, match=r"^c: not a checkpoint of these networks"):
         restore(other, data, "c")
+
+
+def test_another_training_begins_with_the_weights_of_a_snapshot(small: Preset) -> None:
+    before, after = training_of(small, 1), training_of(small, 2)
+    data = snapshot_bytes(before, {})
+
+    taken = transfer(after, data, "s")
+
+    assert taken == len(before.generator.state_dict())
+    for network in (after.generator, after.generator_ema):
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(tensor, before.generator_ema.state_dict()[name])
+
+
+def test_a_larger_training_takes_the_layers_that_it_shares(small: Preset) -> None:
+    data = snapshot_bytes(training_of(small, 1), {})
+    larger = training_of(replace(small, resolution=32), 2)
+    first = {name: value.clone() for name, value in larger.generator.state_dict().items()}
+
+    taken = transfer(larger, data, "s")
+
+    moved = [n for n, v in larger.generator.state_dict().items() if not torch.equal(v, first[n])]
+    assert 0 < len(moved) <= taken < len(first)
+    assert any(name.startswith("blocks.1") for name in moved)
+
+
+def test_a_snapshot_of_nothing_like_it_is_refused(small: Preset) -> None:
+    tensors = {"elsewhere": torch.zeros(3)}
+
+    with pytest.raises(InputError, match="s: nothing in it fits"):
+        transfer(training_of(small), packed(tensors, {}), "s")
 
 
 def test_the_frozen_feature_network_is_not_in_a_checkpoint() -> None:

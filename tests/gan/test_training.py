@@ -86,7 +86,7 @@ def test_a_seed_is_the_same_network_whatever_the_process_did_before(small: Prese
     features._pretrained.cache_clear()
     states = []
     for _ in ("a fresh process", "one that trained before"):
-        training = new_training(small, 3, torch.device("cpu"))
+        training = new_training(small, 3)
         states.append(training.generator.state_dict() | training.discriminator.state_dict())
 
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
@@ -151,13 +151,13 @@ def test_r1_and_path_length_come_at_their_intervals(
 def test_the_average_generator_follows_with_its_half_life(images: NDArray[np.uint8]) -> None:
     """After one half-life of a generator that stands still, half of the way is left."""
     preset = replace(preset_named("tiny"), resolution=16, batch=8, ema_kimg=0.08)
-    training = steps.new_training(preset, 0, torch.device("cpu"))
+    training = steps.new_training(preset, 0)
     training.nimg = 10_000  # beyond the ramp
     with torch.no_grad():
         for parameter in training.generator.parameters():
             parameter += 1.0
     for _ in range(10):
-        steps._update_ema(training, 8)
+        steps._update_ema(training)
 
     pairs = zip(training.generator.parameters(), training.generator_ema.parameters(), strict=True)
     for now, average in pairs:
@@ -212,7 +212,8 @@ def test_every_preset_draws_and_judges_its_size(preset: Preset) -> None:
     with torch.device("meta"):
         generator = new_generator(preset)
         ws = torch.empty(2, generator.num_ws, preset.z_dim)
-        images = generator.synthesis(ws, lambda h, w: torch.empty(2, 1, h, w))
+        noise = [torch.empty(2, 1, *shape) for shape in generator.noise_shapes]
+        images = generator.synthesis(ws, noise)
         if preset.discriminator == "stylegan2":
             assert new_discriminator(preset, 0)(images).shape == (2,)
 

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from jobs import Job
+from jobs.audit import CopyJudge
 from jobs.augment import augment
 from jobs.generate import generate
 from jobs.train import train
@@ -128,3 +129,25 @@ def test_mistakes_are_told_before_anything_is_planned(root: Path) -> None:
     with pytest.raises(UsageError, match="generate reads RUN/train"):
         list(generate(job))
     assert not (root / "runs" / "mistaken").exists()
+
+
+def test_what_copies_a_painting_is_left_out(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge of the run's own audit, told that seeds 1 and 3 are too near."""
+
+    def copied(judge: CopyJudge, pixels: Any) -> str:
+        assert judge._names == ["p0", "p1"]
+        seen.append(pixels)
+        return "too near to p0" if len(seen) in (2, 4) else ""
+
+    seen: list[Any] = []
+    monkeypatch.setattr(CopyJudge, "copied", copied)
+    kept = pictures(root, "honest", seeds="0-4", refuse_copies=True)
+    assert sorted(kept) == ["seed000000", "seed000002", "seed000004"]
+    output = Job(stage="generate", run="honest", root=str(root)).output
+    assert output.is_complete()
+    assert [row["seed"] for row in output.catalog()] == [0, 2, 4]
+
+
+def test_a_file_alone_knows_no_paintings(root: Path, snapshot: Path) -> None:
+    with pytest.raises(UsageError, match="knows no paintings; give --input"):
+        pictures(root, "alone", snapshot=str(snapshot), refuse_copies=True)

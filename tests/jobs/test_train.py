@@ -1,10 +1,12 @@
 """Training as a job: what it leaves in the store, and how it goes on from there."""
 
+import hashlib
 import json
 import math
 import resource
 import shutil
 import struct
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,11 @@ from PIL import Image
 
 from jobs import Job
 from jobs.augment import augment
-from jobs.train import CHECKPOINTS_KEPT, train, training_images
-from machineray.errors import NotFoundError, StorageError, UsageError
-from machineray.log import Event, Progress
+from jobs.train import train
+from jobs.training import BEST, CHECKPOINTS_KEPT, KID, quality_warning, training_images
+from machineray.errors import InputError, NotFoundError, StorageError, UsageError
+from machineray.gan.presets import preset_named
+from machineray.log import Event, Note, Progress
 from machineray.runs import parsed_lines
 
 BATCH = 8
@@ -127,6 +131,31 @@ def test_the_network_of_the_run_is_the_last_snapshot(whole: Path) -> None:
     assert (folder(whole) / "snapshot.safetensors").read_bytes() == last.read_bytes()
 
 
+def test_the_quality_is_measured_in_the_end_and_the_best_is_kept(whole: Path) -> None:
+    rows = job_at(whole).output.catalog()
+    assert [KID in row for row in rows] == [False] * (len(rows) - 1) + [True]
+    assert rows[-1]["quality_samples"] > 0
+    best = (folder(whole) / BEST).read_bytes()
+    assert best == (folder(whole) / "snapshot.safetensors").read_bytes()
+    metrics = parsed_lines((folder(whole) / "metrics.jsonl").read_bytes(), "metrics.jsonl")
+    assert metrics[-1][KID] == rows[-1][KID]
+
+
+def row_of(nimg: int, kid: float, diversity: float) -> dict[str, Any]:
+    return {"nimg": nimg, KID: kid, "diversity": diversity}
+
+
+def test_a_collapse_is_told_when_kid_rises_and_diversity_falls() -> None:
+    rows = [row_of(1000 * n, kid, d) for n, kid, d in ((1, 0.3, 0.9), (2, 0.2, 0.8))]
+    worse = [row_of(3000, 0.25, 0.7), row_of(4000, 0.3, 0.6), row_of(5000, 0.4, 0.5)]
+    assert quality_warning([*rows, *worse[:2]]) == ""
+    assert "since 2 kimg" in quality_warning([*rows, *worse])
+    varied = [{**worse[-1], "diversity": 0.9}]
+    assert quality_warning([*rows, *worse[:2], *varied]) == ""
+    unmeasured = [{"nimg": 4500}]
+    assert "best.safetensors" in quality_warning([*rows, *worse[:2], *unmeasured, worse[2]])
+
+
 def test_only_the_last_checkpoints_are_kept(whole: Path) -> None:
     last = [NIMG - 2 * BATCH, NIMG - BATCH, NIMG]
     assert len(last) == CHECKPOINTS_KEPT
@@ -160,7 +189,10 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
         newest.unlink()
     else:
         newest.with_suffix(".json").write_bytes(b'{"nimg": 4')
-    first = next(event for event in train_at(unfinished) if isinstance(event, Progress))
+    events = train_at(unfinished)
+    (said,) = [e.text for e in events if isinstance(e, Note) and "the one before" in e.text]
+    assert newest.name in said
+    first = next(event for event in events if isinstance(event, Progress))
     assert (first.done, first.text) == ((NIMG - BATCH) / 1000, "goes on")
     for name in ("snapshot.safetensors", f"checkpoints/{newest.name}", "catalog.jsonl"):
         assert (folder(unfinished) / name).read_bytes() == (folder(whole) / name).read_bytes()
@@ -174,6 +206,29 @@ def test_the_time_of_all_processes_is_told(unfinished: Path) -> None:
     rows = parsed_lines(lines, "metrics.jsonl")
     assert [row["nimg"] for row in rows] == [40, NIMG]
     assert rows[1]["seconds_total"] > rows[0]["seconds_total"] > 0
+
+
+def test_a_training_begins_with_another_ones_snapshot(
+    whole: Path, squares: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(squares, root)
+    snapshot = folder(whole) / "snapshot.safetensors"
+    train_at(root, kimg=0.008, init=str(snapshot))
+    plan = json.loads((folder(root) / "plan.json").read_text())
+    assert plan["arguments"]["init"] == hashlib.sha256(snapshot.read_bytes()).hexdigest()
+    first = (folder(root) / "snapshots" / "000000000.png").read_bytes()
+    assert first == (folder(whole) / "snapshots" / f"{NIMG:09d}.png").read_bytes()
+    with pytest.raises(UsageError, match="init"):
+        train_at(root, kimg=0.008)
+
+
+def test_a_dry_run_says_what_it_will_take_and_does_nothing(tmp_path: Path) -> None:
+    (note,) = train_at(tmp_path, dry_run=True)
+    assert isinstance(note, Note)
+    for words in ("M parameters", "GFLOP a picture", "s/kimg", "GB", "0.048 kimg: "):
+        assert words in note.text
+    assert not list(tmp_path.iterdir())
 
 
 def test_squares_of_another_size_are_refused_in_one_line(squares: Path, tmp_path: Path) -> None:
@@ -200,17 +255,36 @@ def test_nothing_to_look_at_is_refused_before_anything_is_planned(squares: Path)
     assert not folder(squares).exists()
 
 
-def test_a_full_disk_is_told_in_one_line(squares: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_told_in_one_line(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A limit on the size of files stands for it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     squares_of = Job(stage="augment", run="t", root=str(squares)).output
+    preset = preset_named("tiny")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5 * 3 * 32 * 32 - 1, before[1]))
     try:
         with pytest.raises(StorageError, match=r"no room for .* training pictures .* TMPDIR"):
-            training_images(squares_of, tmp_path / "images", 32)
+            training_images(squares_of, preset, 0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert training_images(squares_of, tmp_path / "images", 32).shape == (5, 3, 32, 32)
+    assert training_images(squares_of, preset, 0).shape == (5, 3, 32, 32)
+
+
+def test_a_damaged_shard_is_told_with_the_way_out(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    root = tmp_path / "root"
+    shutil.copytree(squares, root)
+    (shard,) = (root / "runs" / "t" / "augment" / "shards").iterdir()
+    data = bytearray(shard.read_bytes())
+    data[2000] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(InputError, match=r"damaged: its SHA-256 .* augment again"):
+        train_at(root)
 
 
 def test_other_arguments_want_another_run(whole: Path) -> None:

@@ -1,0 +1,177 @@
+"""Whether a network copies: what `train` leaves at its end, and what `generate` makes of it."""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from machineray.runs import Row, StageRun, json_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from machineray.dataset.store import Subset
+    from machineray.gan.memorisation import Baseline, Likeness, Match
+    from machineray.gan.networks import Generator
+
+BANK, REPORT, PAGE = "audit/bank.npz", "audit.json", "audit.html"
+LEAST_AUDITED, MOST_AUDITED = 24, 200  # samples: it shall cost a twentieth of the training
+SHOWN = 60
+MOST_PAINTINGS = 2000
+PAIR_PX = 256
+
+
+def audited(
+    output: StageRun, generator: "Generator", samples: int, seen: "Subset", unseen: "Subset"
+) -> Iterator[str]:
+    """Compare so many samples with the paintings: names of what was written."""
+    from machineray.gan.features import last_maps
+    from machineray.gan.memorisation import bank, baseline, likeness, matches
+    from machineray.gan.sampling import sample
+
+    network = last_maps()
+    paintings = _first_of_each(seen)
+    pictures = {name: _picture(seen, index) for name, index in paintings.items()}
+    names = list(pictures)
+    known = bank(pictures.values(), network)
+    others = [_picture(unseen, index) for index in _first_of_each(unseen).values()]
+    honest = baseline(matches(likeness(others, network), known)) if others else None
+    drawn = dict(sample(generator, range(samples)))
+    found = dict(zip(drawn, matches(likeness(list(drawn.values()), network), known), strict=True))
+    output.write(BANK, bank_bytes(known, names, honest))
+    yield BANK
+    rows = [_row(seed, match, names, honest) for seed, match in found.items()]
+    rows.sort(key=lambda row: -max(row["features"], row["thumbnail"]))
+    pairs = []
+    for row in rows[:SHOWN]:
+        file = f"audit/seed{row['seed']:06d}.webp"
+        output.write(file, _pair(drawn[row["seed"]], pictures[row["painting"]]))
+        pairs.append((row, file))
+        yield file
+    output.write(PAGE, _page(output.run, pairs, rows, honest))
+    yield PAGE
+    output.write(REPORT, json_bytes(_report(rows, honest)))
+    yield REPORT
+
+
+def _first_of_each(pictures: "Subset") -> dict[str, int]:
+    """painting -> its first picture: variants are not paintings of their own."""
+    first: dict[str, int] = {}
+    for index, name in enumerate(pictures.ids):
+        first.setdefault(name, index)
+    return dict(list(first.items())[:MOST_PAINTINGS])
+
+
+def _picture(pictures: "Subset", index: int) -> "NDArray[np.uint8]":
+    return pictures[index].transpose(1, 2, 0)
+
+
+def _row(seed: int, match: "Match", names: Sequence[str], honest: "Baseline | None") -> Row:
+    return {
+        "seed": seed,
+        "painting": names[match.painting],
+        "attitude": match.attitude,
+        "features": round(match.features, 4),
+        "thumbnail": round(match.thumbnail, 4),
+        "copy": bool(honest and honest.flags(match)),
+    }
+
+
+def _report(rows: list[Row], honest: "Baseline | None") -> dict[str, Any]:
+    return {
+        "samples": len(rows),
+        "copies": sum(row["copy"] for row in rows),
+        "honest": {"features": honest.features, "thumbnail": honest.thumbnail} if honest else None,
+        "nearest": rows[:SHOWN],
+    }
+
+
+def _page(
+    run: str, pairs: list[tuple[Row, str]], rows: list[Row], honest: "Baseline | None"
+) -> bytes:
+    from machineray.gallery.audit import Pair, audit_page
+
+    shown = [
+        Pair(
+            row["seed"],
+            row["painting"],
+            row["attitude"],
+            row["features"],
+            row["thumbnail"],
+            row["copy"],
+            file,
+        )
+        for row, file in pairs
+    ]
+    said = (
+        f"95 of 100 paintings that it never saw come no nearer than {honest.features:.2f} by "
+        f"features and {honest.thumbnail:.2f} by thumbnails."
+        if honest
+        else ""
+    )
+    return audit_page(run, shown, len(rows), sum(row["copy"] for row in rows), said).encode()
+
+
+def _pair(sample: "NDArray[np.uint8]", painting: "NDArray[np.uint8]") -> bytes:
+    """Both side by side, the sample on the left."""
+    import numpy as np
+
+    from machineray.imaging import encode, from_array
+
+    both = from_array(np.ascontiguousarray(np.concatenate((sample, painting), axis=1)))
+    scale = min(1.0, PAIR_PX / sample.shape[0])
+    size = (round(both.width * scale), round(both.height * scale))
+    return encode(both.resize(size), "webp", quality=85)
+
+
+# -- the bank as a file, and the judge that `generate` makes of it
+
+
+def bank_bytes(known: "Likeness", names: Sequence[str], honest: "Baseline | None") -> bytes:
+    """What the paintings are compared by, half precision; without the pictures themselves."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    line = [honest.features, honest.thumbnail] if honest else []
+    np.savez_compressed(
+        buffer,
+        features=known.features.numpy().astype(np.float16),
+        thumbnails=known.thumbnails.numpy().astype(np.float16),
+        names=np.array(list(names)),
+        honest=np.array(line),
+    )
+    return buffer.getvalue()
+
+
+class CopyJudge:
+    """Says of a sample whether it copies a painting."""
+
+    def __init__(self, data: bytes) -> None:
+        """From the bytes of BANK."""
+        import numpy as np
+        import torch
+
+        from machineray.gan.memorisation import Baseline, Likeness
+
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            features, thumbnails = (
+                torch.from_numpy(found[name].astype(np.float64))
+                for name in ("features", "thumbnails")
+            )
+            self._names = [str(name) for name in found["names"]]
+            line = found["honest"].tolist()
+        self._known = Likeness(features, thumbnails)
+        self._honest = Baseline(*line) if line else None
+
+    def copied(self, sample: "NDArray[np.uint8]") -> str:
+        """What a sample (H, W, 3) copies, in words; "" for none."""
+        from machineray.gan.features import last_maps
+        from machineray.gan.memorisation import likeness, matches
+
+        if self._honest is None:
+            return ""
+        (match,) = matches(likeness([sample], last_maps()), self._known)
+        if not self._honest.flags(match):
+            return ""
+        how = f", {match.attitude}" if match.attitude else ""
+        return f"too near to {self._names[match.painting]}{how}"

@@ -1,0 +1,51 @@
+"""How a training is computed: device, precision, share of the batch. Never what is computed."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from machineray.gan.world import World
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """The means of a training. Another choice gives other last bits, no other training.
+
+    `micro_batch` is how many samples one pass has at most, 0: all of the process's share.
+    """
+
+    world: World = field(default_factory=World)
+    micro_batch: int = 0
+    precision: Precision = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        """Where it happens."""
+        return self.world.device
+
+    def place(self, network: nn.Module) -> None:
+        """Move a network to the device, in the order of memory that is wanted."""
+        network.to(self.device)
+        if self.channels_last:
+            network.to(memory_format=torch.channels_last)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Convolutions in bfloat16 inside, where that is wanted; weights stay in single."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def compiled(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """The function, compiled where that is wanted.
+
+        A double backward cannot go through it, so the regularisers keep to the plain one.
+        """
+        return torch.compile(function) if self.compile else function

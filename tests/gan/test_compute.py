@@ -1,0 +1,54 @@
+"""How a training is computed changes last bits, not what is learnt."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from machineray.gan.compute import Compute
+from machineray.gan.presets import Preset
+from machineray.gan.training import Config, Snapshot, Tick, train
+
+
+def first_values(preset: Preset, images: NDArray[np.uint8], compute: Compute) -> dict[str, float]:
+    """Of the first step: before Adam makes much of little."""
+    events = train(Config(replace(preset, tick_kimg=0.004), kimg=0.008), images, compute=compute)
+    return next(event.values for event in events if isinstance(event, Tick))
+
+
+def test_channels_last_computes_the_same(small: Preset, images: NDArray[np.uint8]) -> None:
+    plain = first_values(small, images, Compute())
+    assert first_values(small, images, Compute(channels_last=True)) == pytest.approx(
+        plain, rel=1e-4
+    )
+
+
+def test_bfloat16_computes_nearly_the_same(small: Preset, images: NDArray[np.uint8]) -> None:
+    plain = first_values(small, images, Compute())
+    half = first_values(small, images, Compute(precision="bf16"))
+    assert half == pytest.approx(plain, rel=0.3, abs=0.1)
+    assert half != plain
+
+
+def test_weights_stay_single_under_bfloat16(small: Preset, images: NDArray[np.uint8]) -> None:
+    from machineray.gan.state import unpacked
+
+    config = Config(small, kimg=0.02)
+    events = list(train(config, images, compute=Compute(precision="bf16")))
+    tensors, _ = unpacked([e for e in events if isinstance(e, Snapshot)][-1].data, "s")
+    kinds = {tensor.dtype for tensor in tensors.values()}
+    assert kinds <= {torch.float32, torch.int64}
+    assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+
+
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_compiled_networks_compute_the_same(
+    small: Preset, images: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced and differentiated as for any back end; this one makes no machine code."""
+    compile = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function: compile(function, backend="aot_eager"))
+    plain = first_values(small, images, Compute())
+    assert first_values(small, images, Compute(compile=True)) == pytest.approx(plain, rel=1e-4)
