@@ -165,10 +165,12 @@ def train(
     def training() -> Iterator[Event]:
         import torch
 
+        from machineray.gan.compute import keep_freed_memory
         from machineray.gan.training import Begin, Config
         from machineray.gan.world import joined_world
 
         torch.set_num_threads(job.workers)
+        keep_freed_memory()
         config = Config(chosen, seed, total, mirror, dataset=digest)
         with joined_world() as world:
             world.share(chosen.batch // chosen.group)  # a mistake is told before anything is read

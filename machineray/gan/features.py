@@ -23,7 +23,9 @@ class FeatureNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         network = _pretrained()
-        self.stem = nn.Sequential(fuse_conv_bn_eval(network._conv_stem, network._bn0), nn.ReLU6())
+        self.stem = nn.Sequential(
+            fuse_conv_bn_eval(network._conv_stem, network._bn0), nn.ReLU6(inplace=True)
+        )
         self.blocks = nn.ModuleList(_fused(block) for block in network._blocks)
         self.requires_grad_(False).eval()
 
@@ -78,8 +80,8 @@ class _Block(nn.Module):
 def _fused(block: Any) -> _Block:
     layers: list[nn.Module] = []
     if hasattr(block, "_expand_conv"):
-        layers += [fuse_conv_bn_eval(block._expand_conv, block._bn0), nn.ReLU6()]
-    layers += [fuse_conv_bn_eval(block._depthwise_conv, block._bn1), nn.ReLU6()]
+        layers += [fuse_conv_bn_eval(block._expand_conv, block._bn0), nn.ReLU6(inplace=True)]
+    layers += [fuse_conv_bn_eval(block._depthwise_conv, block._bn1), nn.ReLU6(inplace=True)]
     layers += [fuse_conv_bn_eval(block._project_conv, block._bn2)]
     arguments = block._block_args
     same = arguments.stride == 1 and arguments.input_filters == arguments.output_filters

@@ -5,6 +5,7 @@ random convolutions across channels and scales; only small heads learn. With few
 little time that is worth more than any other choice (measured: DECISIONS.md).
 """
 
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +16,13 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
 from machineray.gan.features import WIDTHS, FeatureNetwork
-from machineray.gan.layers import LEAKY_SLOPE, minibatch_stddev, resized
+from machineray.gan.layers import (
+    LEAKY_SLOPE,
+    at_least_single,
+    full_precision,
+    minibatch_stddev,
+    resized,
+)
 from machineray.gan.randomness import generator_for
 
 PROJECTED_WIDTHS = (64, 64, 128, 256)
@@ -138,7 +145,10 @@ class ProjectedDiscriminator(nn.Module):
 
     def project(self, images: Tensor) -> list[Tensor]:
         """(N, 3, R, R) -> maps at strides 4, 8, 16, 32 of INPUT_PX, and a small picture."""
-        maps: list[Tensor] = self.projection(self.features(_square(images, INPUT_PX)))
+        # A CPU's depthwise convolutions are slower in bfloat16.
+        with nullcontext() if images.is_cuda else full_precision(images):
+            seen = _square(at_least_single(images), INPUT_PX)
+            maps: list[Tensor] = self.projection(self.features(seen))
         return [*maps, _square(images, COLOUR_PX)]
 
     def judge(self, maps: list[Tensor]) -> Tensor:

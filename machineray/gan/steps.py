@@ -93,7 +93,8 @@ def _adam(network: torch.nn.Module, rate: float, every: int, is_lazy: bool) -> t
     """Adam, corrected for one more step in `every` (StyleGAN2, app. B, "lazy regularization")."""
     ratio = every / (every + 1) if is_lazy else 1.0
     betas = (BETAS[0] ** ratio, BETAS[1] ** ratio)
-    return torch.optim.Adam(learned_parameters(network), lr=rate * ratio, betas=betas, eps=1e-8)
+    learned = learned_parameters(network)
+    return torch.optim.Adam(learned, lr=rate * ratio, betas=betas, eps=1e-8, fused=True)
 
 
 def _has_r1(preset: Preset) -> bool:
@@ -233,8 +234,9 @@ def _discriminator_step(
             seen = _augmented(training, real_img[part.place], part.random("augment real"))
             real_maps = discriminator.project(seen)
         with training.compute.autocast():
-            real_logits = at_least_single(training.judge(real_maps))
-            gen_logits = at_least_single(training.judge([x.detach() for x in made.maps]))
+            pairs = zip(real_maps, made.maps, strict=True)
+            both = training.judge([torch.cat((real, gen.detach())) for real, gen in pairs])
+            real_logits, gen_logits = at_least_single(both).chunk(2)
         loss = _LOSSES_D[training.preset.discriminator](real_logits, gen_logits)
         sums.add(
             loss,
