@@ -30,7 +30,7 @@ from jobs.training import (
     store_snapshot,
     training_images,
 )
-from machineray.errors import Interrupted, UsageError
+from machineray.errors import Interrupted, TemporaryError, UsageError
 from machineray.log import Event, Note, Progress
 from machineray.runs import Plan, Row, StageRun, json_lines, sha256_of
 from machineray.shards import Done, Outcome, Task
@@ -325,10 +325,16 @@ def _trained(
         else:
             for _ in events:
                 pass
+        was_stopped = compute.world.any(stop.signal is not None)
         if stop.signal == signal.SIGTERM:
             raise Terminated
         if stop.signal is not None:
             raise Interrupted("interrupted, with a checkpoint; the same command goes on from it")
+        if was_stopped:
+            raise TemporaryError(
+                "another process of this training was told to stop; there is a checkpoint, and the "
+                "same command goes on from it"
+            )
     if is_first:
         yield Note(f"train: look at {output.store.url}/{output.key('index.html')}")
         yield from _audited(output, seen, unseen)

@@ -10,7 +10,7 @@
     │   └── AlreadyExistsError  an object of that name is there          1
     ├── StageError          the stage ended without all of its output    1
     │   └── RefusedError    more items were refused than may be          1 (65 in a pod)
-    ├── TemporaryError      the pipeline's driver shall try it again     75
+    ├── TemporaryError      nothing is wrong here; it shall be tried again  75
     ├── WaitTimeoutError    it is not done after --timeout               124
     └── Interrupted         Ctrl-C                                       130
 
@@ -68,7 +68,7 @@ class AlreadyExistsError(ClusterError):
 
 
 class TemporaryError(MachineRayError):
-    """A bucket or an API server is away: what failed for it may work later (EX_TEMPFAIL)."""
+    """A bucket, an API server or another process is away: it may work later (EX_TEMPFAIL)."""
 
     exit_code = 75
     pod_exit_code = 75

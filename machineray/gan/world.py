@@ -14,7 +14,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
-from machineray.errors import StageError, UsageError
+from machineray.errors import TemporaryError, UsageError
 
 TIMEOUT = timedelta(minutes=10)  # a peer that says nothing for so long is gone
 
@@ -40,7 +40,7 @@ class World:
     def total(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The tensors, each summed over all processes, by one all-reduce.
 
-        StageError when another process is gone: the training goes on from its last checkpoint.
+        TemporaryError when another process is gone: the training goes on from its last checkpoint.
         """
         if self.size == 1:
             return list(tensors)
@@ -50,7 +50,7 @@ class World:
         except RuntimeError as error:
             # "[file:line] Connection closed by peer [address]. This is typically …"
             reason = re.sub(r"^\[[^]]*\] ", "", str(error).splitlines()[0]).partition(". ")[0]
-            raise StageError(
+            raise TemporaryError(
                 f"another process of this training is gone ({reason}); the same command goes on "
                 "from the last checkpoint"
             ) from error

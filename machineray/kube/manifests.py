@@ -37,6 +37,7 @@ SPOT_LABELS = (
 # What a job's exit codes mean (errors.py); everything else, 143 after SIGTERM too, is tried again.
 MISTAKE_CODES = (2, 64, 78)
 BAD_INPUT_CODES = (65,)
+LEFT_BEHIND_CODES = (75,)  # nothing is wrong with this pod: another one of its training went
 
 
 @dataclass(frozen=True)
@@ -243,6 +244,8 @@ def _failure_rules(spec: JobSpec) -> list[Json]:
     bad_input = [code for code in BAD_INPUT_CODES if code not in spec.mistake_codes]
     if bad_input:
         rules.append(_on_exit("FailJob" if spec.nodes > 1 else "FailIndex", bad_input))
+    if spec.nodes > 1:  # the pod that went is counted, not those that it left behind
+        rules.append(_on_exit("Ignore", LEFT_BEHIND_CODES))
     return rules
 
 

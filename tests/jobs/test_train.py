@@ -3,10 +3,16 @@
 import hashlib
 import json
 import math
+import os
 import resource
 import shutil
+import signal
+import socket
 import struct
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +26,13 @@ from jobs import Job
 from jobs.augment import augment
 from jobs.train import train
 from jobs.training import BEST, CHECKPOINTS_KEPT, KID, quality_warning, training_images
-from machineray.errors import InputError, NotFoundError, StorageError, UsageError
+from machineray.errors import (
+    InputError,
+    NotFoundError,
+    StorageError,
+    TemporaryError,
+    UsageError,
+)
 from machineray.gan.presets import preset_named
 from machineray.log import Event, Note, Progress
 from machineray.runs import parsed_lines
@@ -292,3 +304,41 @@ def test_other_arguments_want_another_run(whole: Path) -> None:
     with pytest.raises(UsageError, match="seed was 0, now 1"):
         train_at(whole, seed=1)
     assert json.loads((folder(whole) / "plan.json").read_text()) == before
+
+
+def test_a_process_told_to_stop_stops_them_all_with_a_checkpoint(
+    squares: Path, tmp_path: Path
+) -> None:
+    """As a pod's deletion does; the first process must not take the end for that of the work."""
+    root = tmp_path / "root"
+    shutil.copytree(squares, root)
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    words = ["-m", "jobs.train", "--run", "t", "--root", str(root), "--preset", "tiny"]
+    words += ["--kimg", "100", "--checkpoint-seconds", "0", "--workers", "1"]
+    first, second = (
+        subprocess.Popen(
+            [sys.executable, *words],
+            env={**os.environ, **place, "RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    )
+    try:
+        while not names(root, "checkpoints", ".json"):
+            assert first.poll() is None and second.poll() is None
+            time.sleep(0.1)
+        second.send_signal(signal.SIGTERM)
+        _, told = first.communicate(timeout=120)
+        assert second.wait(120) == 143
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.communicate()
+    assert first.returncode == TemporaryError.pod_exit_code, told
+    assert "another process of this training was told to stop" in told
+    assert not (folder(root) / "snapshot.safetensors").exists()
+    assert not (folder(root) / "_done").exists()

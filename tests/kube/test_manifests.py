@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from machineray.errors import TemporaryError
 from machineray.kube.manifests import (
     GPU_TYPE_LABELS,
     JobSpec,
@@ -90,7 +91,9 @@ def test_one_training_over_several_nodes() -> None:
     assert "backoffLimitPerIndex" not in job["spec"]  # the others would wait for ever
     assert job["spec"]["backoffLimit"] == 9
     actions = [rule["action"] for rule in job["spec"]["podFailurePolicy"]["rules"]]
-    assert actions == ["Ignore", "FailJob", "FailJob"]
+    assert actions == ["Ignore", "FailJob", "FailJob", "Ignore"]
+    left_behind = job["spec"]["podFailurePolicy"]["rules"][-1]["onExitCodes"]
+    assert left_behind["values"] == [TemporaryError.pod_exit_code]
     service = service_manifest(spec, {"metadata": {"uid": "u"}})
     assert service["metadata"]["name"] == pod(spec)["subdomain"] == spec.name
     labels = job["spec"]["template"]["metadata"]["labels"]
@@ -100,7 +103,7 @@ def test_one_training_over_several_nodes() -> None:
     command = torchrun(spec.name, 3, 2, "jobs.train")
     assert "--master-addr=mray-klee-train-1-0.mray-klee-train-1" in command
     assert "--node-rank=$(JOB_COMPLETION_INDEX)" in command
-    assert command[-2:] == ["-m", "jobs.train"]
+    assert command[-2:] == ["--", "jobs.train"]
 
 
 def test_a_gpu_type_is_any_clouds_word_for_it_and_spot_too() -> None:
