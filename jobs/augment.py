@@ -1,6 +1,7 @@
-"""Squares for training, as WebDataset shards.
+"""Pictures for training, squares as a rule, as WebDataset shards.
 
 mray run augment --run klee --resolution 128
+mray run augment --run klee --resolution 96x128     three by four
 """
 
 import tempfile
@@ -12,7 +13,8 @@ import typer
 
 from jobs import Job, main
 from jobs.pictures import pictures
-from machineray.errors import InputError
+from machineray.errors import InputError, UsageError
+from machineray.gan.sizes import Resolution, Size, size_of
 from machineray.log import Event
 from machineray.runs import Plan, Row, json_bytes, json_lines
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
@@ -24,19 +26,20 @@ if TYPE_CHECKING:
 def augment(
     job: Job,
     resolution: Annotated[
-        int, typer.Option(min=16, max=4096, help="Side of the training squares, pixels.")
-    ] = 128,
+        str, typer.Option(help="Of the training pictures, pixels: a side, or WIDTHxHEIGHT.")
+    ] = "128",
     variants: Annotated[
         int,
         typer.Option(min=0, max=100, help="Turned, warped, tinted copies of each painting."),
     ] = 0,
 ) -> Iterator[Event]:
-    """Make training squares of the paintings, and variants of them, into tar shards."""
+    """Make training pictures of the paintings, and variants of them, into tar shards."""
+    size = chosen_size(resolution)
     source = pictures(job)
     rows = {row["id"]: row for row in source.rows if row.get("keep", True)}
     plan = Plan(
         stage=job.stage,
-        arguments={"resolution": resolution, "variants": variants},
+        arguments={"resolution": size.resolution, "variants": variants},
         input=source.source,
         indexes=batches(list(rows), job.row.items_per_index),
     )
@@ -49,7 +52,7 @@ def augment(
         refused: list[Refused] = []
 
         def one(item: str) -> tuple[Row, list[Sample]]:
-            return samples(rows[item], source.read(rows[item]), resolution, variants)
+            return samples(rows[item], source.read(rows[item]), size, variants)
 
         def packable() -> Iterator[Sample]:
             for item, value in each(one, items, job.workers):
@@ -70,31 +73,39 @@ def augment(
             raise InputError(f"{job.output.name}: no painting is left to train on")
         shards = sorted({record["shard"] for record in records})
         count = len(records) * (1 + variants)
-        index = {"resolution": resolution, "samples": count, "shards": shards}
+        index = {"resolution": size.resolution, "samples": count, "shards": shards}
         yield "index.json", json_bytes(index)
         yield "catalog.jsonl", json_lines(records)
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
 
 
-def samples(row: Row, data: bytes, resolution: int, variants: int) -> tuple[Row, "list[Sample]"]:
-    """A painting's file -> its row with aspect and resolution, its square and the variants of it.
+def chosen_size(resolution: Resolution) -> Size:
+    """The size that an option names; UsageError, with the nearest one, for none of a network."""
+    try:
+        return size_of(resolution)
+    except ValueError as error:
+        raise UsageError(f"--resolution {resolution}: {error}") from error
+
+
+def samples(row: Row, data: bytes, size: Size, variants: int) -> tuple[Row, "list[Sample]"]:
+    """A painting's file -> its row with aspect and resolution, its picture and the variants of it.
 
     A function of the painting's id and bytes alone. InputError when it cannot be read.
     """
-    from machineray.dataset.squares import square, varied
+    from machineray.dataset.squares import squashed, varied
     from machineray.dataset.tar import Sample
     from machineray.imaging import decode, encode, from_array
 
     image = decode(data, row["key"])
     aspect = round(image.width / image.height, 6)
-    pixels = square(image, resolution)
+    pixels = squashed(image, (size.width, size.height))
     made = []
     for number, picture in enumerate([pixels, *varied(pixels, row["id"], variants)]):
         key = f"{row['id']}_v{number}" if number else row["id"]
         metadata = {"id": row["id"], "variant": number, "aspect": aspect}
         made.append(Sample(key, encode(from_array(picture), "png"), metadata))
-    return {**row, "aspect": aspect, "resolution": resolution}, made
+    return {**row, "aspect": aspect, "resolution": size.resolution}, made
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def finish(
     job: Job,
     aspect: Annotated[
         Aspect,
-        typer.Option(help="Proportions of the run's paintings, or the sample's; auto: if any."),
+        typer.Option(help="sources: the paintings' proportions, which auto gives to squares only."),
     ] = Aspect.auto,
     noise: Annotated[
         float | None,
@@ -112,7 +112,9 @@ def finish(
         )
         seed = row["seed"] if "seed" in row else int(sha256_of(item.encode())[:8], 16)
         origin = Origin(item, seed, row.get("snapshot", ""), row.get("psi"), credits)
-        artwork = finish_picture(pixels, settings, origin, aspects)
+        # A shape that somebody chose for the training is the one that is wanted.
+        is_chosen = aspect is Aspect.auto and pixels.shape[0] != pixels.shape[1]
+        artwork = finish_picture(pixels, settings, origin, None if is_chosen else aspects)
         name, sidecar = f"artworks/{item}{artwork.suffix}", f"artworks/{item}.json"
         record = {
             "id": item,

@@ -14,8 +14,10 @@ from typing import Annotated, Any
 import typer
 
 from jobs import Job, function_of, main
+from jobs.augment import chosen_size
 from jobs.collect import EXAMPLES
 from jobs.train import Kimg, PresetName, total_kimg
+from jobs.training import in_shape
 from machineray import __version__
 from machineray.errors import UsageError
 from machineray.log import Event, Note
@@ -44,6 +46,9 @@ def pipeline(
         str, typer.Option("--run", "-r", help="Name of the run; default: made of the folder's.")
     ] = "",
     preset: PresetName = "demo",
+    resolution: Annotated[
+        str, typer.Option(help="A side, or WIDTHxHEIGHT, pixels; default: the preset's squares.")
+    ] = "",
     kimg: Kimg = None,
     seeds: Annotated[str, typer.Option(help="Which samples to draw, such as 0-99,200.")] = "0-23",
     psi: Annotated[float, typer.Option(min=0, max=2, help="Truncation of the samples.")] = 1.0,
@@ -55,9 +60,9 @@ def pipeline(
     """Paintings in, a gallery of new artworks out: all stages, one after the other."""
     if job.input is not None or job.part.of > 1:
         raise UsageError("--input, --index, --of are a stage's: mray run pipeline PAINTINGS")
-    todo = steps(paintings, preset, kimg, seeds, psi, trained, title)
+    todo = steps(paintings, preset, resolution, kimg, seeds, psi, trained, title)
     job = replace(job, run=checked_run(run or default_run(trained or paintings or EXAMPLES)))
-    settle_run(job.store, job.run, description(job.run, paintings, preset, trained))
+    settle_run(job.store, job.run, description(job.run, paintings, preset, resolution, trained))
     for step in todo:
         job_function = function_of(step.stage)
         yield from job_function(replace(job, stage=step.stage, input=step.input), **step.options)
@@ -68,6 +73,7 @@ def pipeline(
 def steps(
     paintings: str | None,
     preset: str,
+    resolution: str,
     kimg: float | None,
     seeds: str,
     psi: float,
@@ -81,12 +87,15 @@ def steps(
         raise UsageError("--trained takes a trained network: name no paintings beside it")
     parsed_seeds(seeds)
     total_kimg(preset, kimg)
-    resolution = preset_named(preset).resolution
+    chosen = preset_named(preset)
+    if resolution:
+        chosen = in_shape(chosen, chosen_size(resolution), "--resolution")
+    size = chosen.size
     learning = [
         Step("collect", input=paintings or EXAMPLES),
-        Step("curate", {"min_side": min(resolution, 128)}),
+        Step("curate", {"min_side": min(size.width, size.height, 128)}),
         Step("unframe"),
-        Step("augment", {"resolution": resolution}),
+        Step("augment", {"resolution": str(size)}),
         Step("train", {"preset": preset, "kimg": kimg}),
     ]
     return [
@@ -107,7 +116,7 @@ def default_run(place: str) -> str:
 
 
 def description(
-    run: str, paintings: str | None, preset: str, trained: str | None
+    run: str, paintings: str | None, preset: str, resolution: str, trained: str | None
 ) -> dict[str, object]:
     """run.json: what the run is, and what made it."""
     return {
@@ -115,6 +124,7 @@ def description(
         "paintings": None if trained else paintings or EXAMPLES,
         "trained": trained,
         "preset": preset,
+        "resolution": resolution or None,
         "machineray": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -5,11 +5,13 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from machineray.errors import InputError, NotFoundError, UsageError
+from machineray.gan.sizes import Size, size_of
 from machineray.runs import Row, StageRun, json_bytes, json_lines, parsed_lines, sha256_of
 
 if TYPE_CHECKING:
@@ -26,17 +28,35 @@ NEWEST, BEST = "snapshot.safetensors", "best.safetensors"
 KID = "kid_effnetlite0"
 
 
-def training_images(squares: StageRun, preset: "Preset", memory_bytes: int) -> "PictureStore":
-    """All squares of the shards, decoded once a machine; each shard is held against its proof."""
+def shape_of(pictures: StageRun) -> Size:
+    """The size of augment's pictures."""
+    try:
+        return size_of(json.loads(pictures.read("index.json"))["resolution"])
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{pictures.name}: no network draws them ({error})") from error
+
+
+def in_shape(preset: "Preset", size: Size, what: str) -> "Preset":
+    """The preset for pictures of that size; UsageError when they are too large or too small."""
+    from machineray.gan.presets import PRESETS
+
+    side, wanted = size.sides[-1], preset.size.sides[-1]
+    if side == wanted:
+        return replace(preset, resolution=size.resolution)
+    fitting = " or ".join(p.name for p in PRESETS if p.size.sides[-1] == side)
+    other = f"--preset {fitting}, or " if fitting else ""
+    raise UsageError(
+        f"{what} {size} px, {preset.name} draws {preset.size} px on the longer "
+        f"side: take {other}augment --resolution {size.at(wanted)} in a new run"
+    )
+
+
+def training_images(squares: StageRun, memory_bytes: int) -> "PictureStore":
+    """All pictures of the shards, decoded once a machine; each shard is held against its proof."""
     from machineray.dataset.store import cached_store
     from machineray.dataset.tar import unpacked
 
-    index, side = json.loads(squares.read("index.json")), preset.resolution
-    if index["resolution"] != side:
-        raise UsageError(
-            f"{squares.name} has squares of {index['resolution']} px, the preset wants "
-            f"{side}: mray run augment --resolution {side} in a new run"
-        )
+    index = json.loads(squares.read("index.json"))
 
     def pictures() -> "Iterator[tuple[str, NDArray[np.uint8]]]":
         markers = (squares.done(number) for number in squares.done_indexes())
@@ -46,7 +66,7 @@ def training_images(squares: StageRun, preset: "Preset", memory_bytes: int) -> "
                 yield sample.metadata["id"], sample.pixels()
 
     folder = Path(tempfile.gettempdir()) / "mray-squares"
-    shape = (index["samples"], 3, side, side)
+    shape = (index["samples"], 3, *shape_of(squares).shapes[-1])
     try:
         return cached_store(folder, squares.digest()[:32], shape, pictures, memory_bytes)
     except InputError as error:

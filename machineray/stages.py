@@ -53,7 +53,7 @@ STAGES = (
     Stage("unframe", ("curate",), 16, 0, "paintings",
           "Cut frames, mats and walls.", Pod(256, "1", "3Gi")),
     Stage("augment", ("unframe",), 32, 0, "paintings",
-          "Make the training squares.", Pod(512, "1", "3Gi")),
+          "Make the training pictures.", Pod(512, "1", "3Gi")),
     Stage("train", ("augment",), 1, 0, "kimg",
           "Train the GAN, or go on with it.",
           Pod(1, "4", "16Gi", "32Gi", gpus=1, grace_seconds=90, retries=20,

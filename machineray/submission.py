@@ -393,7 +393,7 @@ def check_description(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> No
     """UsageError when a run is something else already."""
     different = [
         f"{name} was {known[name]!r}, now {wanted[name]!r}"
-        for name in ("paintings", "trained", "preset")
+        for name in ("paintings", "trained", "preset", "resolution")
         if name in known and known[name] != wanted[name]
     ]
     if different:

@@ -1,4 +1,4 @@
-"""Paintings -> training squares and their variants: the augmentation of the 2020 recipe.
+"""Paintings -> training pictures, squares as a rule, and their variants, by the 2020 recipe.
 
 Every number that chance decides is a function of (painting's id, variant), never of the order in
 which paintings are met or of how many workers there are.
@@ -15,25 +15,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 
-def square(image: Image.Image, resolution: int) -> NDArray[np.uint8]:
-    """Squash a picture to (resolution, resolution, 3), bilinear with antialiasing.
+def squashed(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Squash a picture to a size, width x height -> (height, width, 3), bilinear, antialiased.
 
     The aspect ratio is not kept in the pixels: the catalog has it, and `finish` gives artworks
     ratios drawn from it.
     """
-    size = (resolution, resolution)
     return np.array(image.resize(size, Image.Resampling.BILINEAR), np.uint8)
 
 
 def varied(pixels: NDArray[np.uint8], painting: str, count: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield `count` variants of a square (R, R, 3), each a function of (painting, its number).
+    """Yield `count` variants of a picture (H, W, 3), each a function of (painting, its number).
 
-    A turn by 0 to 3 right angles; a perspective warp whose corners move inwards by |N(0, s)| of
-    the side, s uniform in 0..5 %, edges replicated; hue and saturation moved by up to ±20
-    (OpenCV's units: of 180 and of 255).
+    A turn by 0 to 3 right angles (0 or 2 unless H = W); a perspective warp whose corners move
+    inwards by |N(0, s)| of the side, s uniform in 0..5 %, edges replicated; hue and saturation
+    moved by up to ±20 (OpenCV's units: of 180 and of 255).
     """
     for number in range(1, count + 1):
-        changed = _recipe()(seed(painting, number), pixels)
+        changed = _recipe(pixels.shape[0] == pixels.shape[1])(seed(painting, number), pixels)
         yield np.ascontiguousarray(changed)
 
 
@@ -44,7 +43,7 @@ def seed(painting: str, number: int) -> int:
 
 
 @cache
-def _recipe() -> Any:
+def _recipe(is_square: bool) -> Any:
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would ask the internet
     import albumentations
     import cv2
@@ -63,10 +62,18 @@ def _recipe() -> Any:
             found: dict[str, Any] = super().get_params_dependent_on_data(params, data)
             return found | {"max_height": height, "max_width": width}
 
+    class HalfTurn(albumentations.RandomRotate90):  # type: ignore[misc]
+        """What leaves the shape of a picture that is no square."""
+
+        def get_params(self) -> dict[str, int]:
+            return {"factor": 2 * self.py_random.randint(0, 1)}
+
+    turn = albumentations.RandomRotate90 if is_square else HalfTurn
+
     def apply(random_seed: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         recipe = albumentations.Compose(
             [
-                albumentations.RandomRotate90(p=1.0),
+                turn(p=1.0),
                 Warp(scale=(0.0, 0.05), border_mode=cv2.BORDER_REPLICATE, p=1.0),
                 albumentations.HueSaturationValue(20, 20, 0, p=1.0),
             ],

@@ -24,7 +24,7 @@ class Sample:
     metadata: Mapping[str, Any]
 
     def pixels(self) -> NDArray[np.uint8]:
-        """The picture (R, R, 3); InputError when it is damaged."""
+        """The picture (H, W, 3); InputError when it is damaged."""
         return np.asarray(decode(self.png, f"{self.key}.png"), np.uint8)
 
 

@@ -1,6 +1,6 @@
 """The proportions of an artwork: drawn from those of the paintings that it descends from.
 
-A generated picture is square because the training set was squashed to squares; giving it the
+A generated picture is square where the training set was squashed to squares; giving it the
 width / height of a real painting undoes that (the seed's recipe: the inverse of the empirical
 cumulative distribution, at a uniform random number).
 """

@@ -34,11 +34,13 @@ def recoloured(images: Tensor, random: BatchRandom) -> Tensor:
 
 
 def translated(images: Tensor, random: BatchRandom) -> Tensor:
-    """Shifted by whole pixels, up to an eighth of a side, zeros behind."""
-    reach = round(images.shape[2] * TRANSLATION)
-    padded = F.pad(images, (reach,) * 4)
-    shifts = random.integers(0, 2 * reach + 1, 2)
+    """Shifted by whole pixels, up to an eighth of each side, zeros behind."""
     height, width = images.shape[2:]
+    down, right = round(height * TRANSLATION), round(width * TRANSLATION)
+    padded = F.pad(images, (right, right, down, down))
+    ways = torch.tensor([2 * down + 1, 2 * right + 1], device=images.device)
+    most = 2 * max(down, right) + 1
+    shifts = random.integers(0, most, 2) * ways // most  # one draw for both sides
     shifted = [
         one[:, top : top + height, left : left + width]
         for one, (top, left) in zip(padded, shifts.tolist(), strict=True)
@@ -47,7 +49,7 @@ def translated(images: Tensor, random: BatchRandom) -> Tensor:
 
 
 def cut_out(images: Tensor, random: BatchRandom) -> Tensor:
-    """A square of half a side set to 0, its centre anywhere in the picture."""
+    """A rectangle of half the sides set to 0, its centre anywhere in the picture."""
     height, width = images.shape[2:]
     centres = random.uniform(2, 1, 1)
     rows = torch.arange(height, device=images.device).reshape(1, -1, 1)

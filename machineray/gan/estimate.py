@@ -40,8 +40,8 @@ def estimate(preset: Preset, compute: Compute) -> Estimate:
     generator_gflop, discriminator_gflop = forward_gflop(preset)
     training = new_training(preset, 0, compute)
     share = preset.batch // compute.world.size
-    side = preset.resolution
-    real_img = torch.rand(share, 3, side, side, device=compute.device) * 2 - 1
+    height, width = preset.size.shapes[-1]
+    real_img = torch.rand(share, 3, height, width, device=compute.device) * 2 - 1
     seconds = []
     for _ in range(STEPS):
         started = time.perf_counter()

@@ -15,7 +15,7 @@ SCALE, SHIFT = 127.5 / 128, 0.5 / 128
 
 
 class FeatureNetwork(nn.Module):
-    """Picture (N, 3, R, R) in [-1, 1] -> maps at strides 4, 8, 16, 32; nothing in it learns.
+    """Picture (N, 3, H, W) in [-1, 1] -> maps at strides 4, 8, 16, 32; nothing in it learns.
 
     (Tan & Le 2019, arXiv 1905.11946, "lite": ReLU6, no squeeze-and-excitation.)
     """
@@ -34,7 +34,7 @@ class FeatureNetwork(nn.Module):
         return super().train(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, R, R) -> [(N, 24, R/4, R/4), (N, 40, R/8, …), (N, 112, …), (N, 320, R/32, …)]."""
+        """(N, 3, H, W) -> [(N, 24, H/4, W/4), (N, 40, H/8, …), (N, 112, …), (N, 320, H/32, …)]."""
         x = self.stem(images * SCALE + SHIFT)
         maps = []
         for index, block in enumerate(self.blocks[: TAPS[-1] + 1]):

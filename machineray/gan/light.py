@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from machineray.gan.layers import GroupBatchNorm, doubled_conv
 from machineray.gan.randomness import NoiseShapes
-from machineray.gan.stylegan2 import channels_at, resolutions_to
+from machineray.gan.sizes import Size
+from machineray.gan.stylegan2 import channels_at
 
 WEIGHT_STD = 0.02
 EXCITATION_RATIO = 16  # as FastGAN pairs 8 -> 128, 16 -> 256, …; see `excitation_pairs`
@@ -50,12 +51,11 @@ class Excitation(nn.Module):
         return large * torch.sigmoid(self.expand(F.silu(self.squeeze(pooled))))
 
 
-def excitation_pairs(resolution: int) -> dict[int, int]:
-    """{large resolution: small}: the last three resolutions, sixteen times the first ones."""
-    sides = resolutions_to(resolution)
-    return {side: side // EXCITATION_RATIO for side in sides if side // EXCITATION_RATIO >= 4} or {
-        resolution: 4
-    }
+def excitation_pairs(sides: Sequence[int]) -> dict[int, int]:
+    """{large side: small}: the last sides, sixteen times the first ones."""
+    first, last = sides[0], sides[-1]
+    pairs = {side: side // EXCITATION_RATIO for side in sides}
+    return {large: small for large, small in pairs.items() if small >= first} or {last: first}
 
 
 class Palette(nn.Module):
@@ -84,18 +84,18 @@ class LightGenerator(nn.Module):
     num_ws = 1
 
     def __init__(
-        self, resolution: int, channel_base: int, channel_max: int, z_dim: int, group: int
+        self, size: Size, channel_base: int, channel_max: int, z_dim: int, group: int
     ) -> None:
         super().__init__()
-        self.resolution, self.z_dim = resolution, z_dim
+        self.size, self.z_dim = size, z_dim
         self.mapping = nn.Identity()
-        sides = resolutions_to(resolution)
+        sides = size.sides
         widths = [channels_at(side, channel_base, channel_max) for side in sides]
-        self.first = nn.ConvTranspose2d(z_dim, 2 * widths[0], 4, bias=False)
+        self.first = nn.ConvTranspose2d(z_dim, 2 * widths[0], size.shapes[0], bias=False)
         self.first_norm = GroupBatchNorm(2 * widths[0], group)
         self.blocks = nn.ModuleList(NoisyConv(*pair, group) for pair in pairwise(widths))
         width_at = dict(zip(sides, widths, strict=True))
-        self.pairs = excitation_pairs(resolution)
+        self.pairs = excitation_pairs(sides)
         self.excitations = nn.ModuleDict(
             {
                 str(large): Excitation(width_at[small], width_at[large])
@@ -103,17 +103,17 @@ class LightGenerator(nn.Module):
             }
         )
         self.palette = Palette(widths[-1], z_dim)
-        self.noise_shapes: NoiseShapes = [(side, side) for side in sides[1:]]
+        self.noise_shapes: NoiseShapes = size.shapes[1:]
         self.register_buffer("w_avg", torch.zeros(z_dim))
         self.apply(_initialise)
 
     def synthesis(self, ws: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """(N, 1, z_dim), a map (N, 1, H, W) a block -> picture (N, 3, R, R) in [-1, 1]."""
+        """(N, 1, z_dim), a map (N, 1, H, W) a block -> picture (N, 3, H, W) in [-1, 1]."""
         x = F.glu(self.first_norm(self.first(ws[:, 0, :, None, None])), dim=1)
-        maps = {4: x}
-        for block, block_noise in zip(self.blocks, noise, strict=True):
+        sides = self.size.sides
+        maps = {sides[0]: x}
+        for block, block_noise, side in zip(self.blocks, noise, sides[1:], strict=True):
             x = block(x, block_noise)
-            side = x.shape[2]
             if side in self.pairs:
                 x = self.excitations[str(side)](maps[self.pairs[side]], x)
             maps[side] = x

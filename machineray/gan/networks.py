@@ -20,14 +20,14 @@ def new_generator(preset: Preset) -> Generator:
     """A generator with fresh weights, drawn from torch's global random state."""
     if preset.generator == "light":
         return LightGenerator(
-            preset.resolution,
+            preset.size,
             preset.channel_base,
             preset.channel_max,
             preset.z_dim,
             preset.group,
         )
     return StyleGAN2Generator(
-        preset.resolution,
+        preset.size,
         preset.channel_base,
         preset.channel_max,
         preset.mapping_layers,
@@ -40,7 +40,7 @@ def new_discriminator(preset: Preset, seed: int) -> Discriminator:
     if preset.discriminator == "projected":
         return ProjectedDiscriminator(seed, preset.group)
     return StyleGAN2Discriminator(
-        preset.resolution, preset.channel_base, preset.channel_max, preset.group
+        preset.size, preset.channel_base, preset.channel_max, preset.group
     )
 
 
@@ -56,7 +56,7 @@ def draw(
     psi: float = 1.0,
     cutoff: int | None = None,
 ) -> Tensor:
-    """z (N, z_dim) -> pictures (N, 3, R, R), about [-1, 1].
+    """z (N, z_dim) -> pictures (N, 3, H, W), about [-1, 1].
 
     psi pulls w towards its mean: 0 the mean picture, 1 all variety (Karras 2019, sec. 2.2); with
     `cutoff` only the first so many layers.

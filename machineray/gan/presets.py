@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from machineray.errors import UsageError
+from machineray.gan.sizes import Resolution, Size, size_of
 
 GeneratorKind = Literal["stylegan2", "light"]
 DiscriminatorKind = Literal["stylegan2", "projected"]
@@ -14,14 +15,15 @@ AugmentKind = Literal["ada", "fixed", "none"]
 class Preset:
     """A generator, a discriminator (chosen independently) and how they are trained.
 
-    Channels at a resolution are min(channel_max, channel_base / resolution). ema_kimg is the
-    half-life of G_ema, never more than ema_ramp of what was seen. Batch statistics are those of
-    `group` samples, the atom of a batch. r1_gamma and pl_weight count with a StyleGAN2
-    discriminator only, and path length with a StyleGAN2 generator only.
+    The resolution is a side, 128, or WIDTHxHEIGHT, "96x128" (sizes.py). Channels at a side are
+    min(channel_max, channel_base / side). ema_kimg is the half-life of G_ema, never more than
+    ema_ramp of what was seen. Batch statistics are those of `group` samples, the atom of a batch.
+    r1_gamma and pl_weight count with a StyleGAN2 discriminator only, and path length with a
+    StyleGAN2 generator only.
     """
 
     name: str
-    resolution: int
+    resolution: Resolution
     generator: GeneratorKind
     discriminator: DiscriminatorKind
     channel_base: int
@@ -44,11 +46,10 @@ class Preset:
 
     def __post_init__(self) -> None:
         """ValueError for what no network can be: a snapshot from elsewhere may say anything."""
-        sizes = (self.resolution, self.channel_base, self.channel_max, self.z_dim, self.batch)
+        sizes = (self.channel_base, self.channel_max, self.z_dim, self.batch)
         if not all(isinstance(size, int) and 0 < size < 2**31 for size in sizes):
             raise ValueError(f"sizes {sizes}")
-        if not (8 <= self.resolution <= 4096 and self.resolution.bit_count() == 1):
-            raise ValueError(f"resolution {self.resolution}: not a power of two from 8 to 4096")
+        size_of(self.resolution)
         if not 0 <= self.mapping_layers <= 64:
             raise ValueError(f"{self.mapping_layers} mapping layers")
         if not 0 < self.group <= self.batch or self.batch % self.group:
@@ -61,9 +62,14 @@ class Preset:
             raise ValueError(f"discriminator {self.discriminator}")
 
     @property
+    def size(self) -> Size:
+        """The resolution as width and height."""
+        return size_of(self.resolution)
+
+    @property
     def r1_gamma(self) -> float:
-        """Weight of R1: 0.0002 * resolution^2 / batch (ADA, arXiv 2006.06676, app. C)."""
-        return 0.0002 * self.resolution**2 / self.batch
+        """Weight of R1: 0.0002 * pixels / batch (ADA, arXiv 2006.06676, app. C)."""
+        return 0.0002 * (self.size.width * self.size.height) / self.batch
 
 
 # fmt: off
@@ -75,6 +81,8 @@ PRESETS = (
     Preset("paintings256",  256,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    4,    "ada",   5000, .0025, .0025, 5.0, 50.0, 1.0, .05),
     Preset("paintings512",  512,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    4,    "ada",   5000, .0025, .0025, 5.0, 50.0, 1.0, .05),
     Preset("paintings1024", 1024, "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    4,    "ada",   5000, .002,  .002,  5.0, 50.0, 1.0, .05),
+    Preset("paintings1024f",1024, "stylegan2", "stylegan2",   32768, 512, 512, 8,   16,    4,    "ada",   5000, .002,  .002,  5.0, 50.0, 1.0, .05),
+    Preset("paintings2048", 2048, "stylegan2", "stylegan2",   32768, 512, 512, 8,   16,    4,    "ada",   5000, .002,  .002,  5.0, 50.0, 1.0, .05),
 )
 # fmt: on
 

@@ -30,6 +30,7 @@ COLOUR_PX = 32
 COLOUR_WIDTHS = (3, 64, 128, 256)
 SPREAD_GAIN = 4.0  # of the deviation in a batch, so that spectral norm does not mute it
 INPUT_PX = 128  # what the feature network sees; larger and smaller pictures are resized
+STRIDE = 32  # of its last maps
 
 
 class RandomProjection(nn.Module):
@@ -62,8 +63,18 @@ class RandomProjection(nn.Module):
         return mixed[::-1]
 
 
-def _square(images: Tensor, side: int) -> Tensor:
-    return images if images.shape[2:] == (side, side) else resized(images, side, side)
+def input_shape(height: int, width: int) -> tuple[int, int]:
+    """(height, width) of what the feature network sees of pictures of that size.
+
+    INPUT_PX on the longer side, and on the other one what keeps the proportions best among the
+    multiples of its stride: 3:4 and 1:2 exactly, 2:3 as 3:4.
+    """
+    scale = INPUT_PX / STRIDE / max(height, width)
+    return STRIDE * max(1, round(scale * height)), STRIDE * max(1, round(scale * width))
+
+
+def _fitted(images: Tensor, shape: tuple[int, int]) -> Tensor:
+    return images if images.shape[2:] == shape else resized(images, *shape)
 
 
 def _frozen_conv(inputs: int, outputs: int, kernel: int, rng: torch.Generator) -> nn.Conv2d:
@@ -103,7 +114,7 @@ class ColourHead(nn.Module):
         self.judge = _head(COLOUR_WIDTHS[-1] + 1, halvings=0)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, COLOUR_PX, COLOUR_PX) -> logits (N, 1, COLOUR_PX / 8, COLOUR_PX / 8)."""
+        """(N, 3, H, W), COLOUR_PX on the longer side -> logits (N, 1, H / 8, W / 8)."""
         maps = self.down(image)
         spread = minibatch_stddev(image, self.group)[:, -1:, :1, :1]
         spread = (SPREAD_GAIN * spread).expand(-1, 1, *maps.shape[2:])
@@ -112,7 +123,7 @@ class ColourHead(nn.Module):
 
 
 class ProjectedDiscriminator(nn.Module):
-    """Picture (N, 3, R, R) in [-1, 1] -> logits (N, L): every position of every head's map.
+    """Picture (N, 3, H, W) in [-1, 1] -> logits (N, L): every position of every head's map.
 
     `project` is frozen, `judge` learns; they are apart so that one projection of a generated
     batch serves the discriminator's step and the generator's.
@@ -144,12 +155,14 @@ class ProjectedDiscriminator(nn.Module):
                 norm.eval()
 
     def project(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, R, R) -> maps at strides 4, 8, 16, 32 of INPUT_PX, and a small picture."""
+        """(N, 3, H, W) -> maps at strides 4, 8, 16, 32 of `input_shape`, and a small picture."""
+        height, width = input_shape(*images.shape[2:])
         # A CPU's depthwise convolutions are slower in bfloat16.
         with nullcontext() if images.is_cuda else full_precision(images):
-            seen = _square(at_least_single(images), INPUT_PX)
+            seen = _fitted(at_least_single(images), (height, width))
             maps: list[Tensor] = self.projection(self.features(seen))
-        return [*maps, _square(images, COLOUR_PX)]
+        small = (height * COLOUR_PX // INPUT_PX, width * COLOUR_PX // INPUT_PX)
+        return [*maps, _fitted(images, small)]
 
     def judge(self, maps: list[Tensor]) -> Tensor:
         """Projected maps -> logits (N, L)."""
@@ -157,5 +170,5 @@ class ProjectedDiscriminator(nn.Module):
         return torch.cat([head(x).flatten(1) for head, x in pairs], dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, R, R) in [-1, 1] -> logits (N, L)."""
+        """(N, 3, H, W) in [-1, 1] -> logits (N, L)."""
         return self.judge(self.project(images))

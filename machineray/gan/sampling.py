@@ -41,6 +41,6 @@ def sample(
 
 
 def grid(pictures: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
-    """Pictures (R, R, 3) in rows of `columns`, without gaps; the last row must be full."""
+    """Pictures (H, W, 3) in rows of `columns`, without gaps; the last row must be full."""
     rows = [np.concatenate(pictures[i : i + columns], 1) for i in range(0, len(pictures), columns)]
     return np.concatenate(rows, 0)

@@ -185,7 +185,7 @@ class Sums:
 
 
 def step(training: Training, real_img: Tensor) -> Values:
-    """Look at one batch: this process's share of it (N, 3, R, R) in [-1, 1]."""
+    """Look at one batch: this process's share of it (N, 3, H, W) in [-1, 1]."""
     preset = training.preset
     groups = preset.batch // preset.group
     iteration = training.nimg // preset.batch
@@ -296,7 +296,7 @@ def _path_length_step(training: Training, todo: list[Pass]) -> Values:
 def _generated(
     part: Pass, purpose: str, synthesis: Callable[..., Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(pictures (N, 3, R, R), w (N, w_dim), ws (N, num_ws, w_dim)) of new z, some mixed."""
+    """(pictures (N, 3, H, W), w (N, w_dim), ws (N, num_ws, w_dim)) of new z, some mixed."""
     training, random = part.training, part.random(purpose)
     generator = training.generator
     w = generator.mapping(random.normal(training.preset.z_dim))
@@ -319,7 +319,7 @@ def _mixed(
 
 
 def _augmented(training: Training, images: Tensor, random: BatchRandom) -> Tensor:
-    """What the discriminator is shown of (N, 3, R, R)."""
+    """What the discriminator is shown of (N, 3, H, W)."""
     if training.preset.augment == "ada":
         return ada.augmented(images, random, training.adaptation.p)
     return diffaug.augmented(images, random) if training.preset.augment == "fixed" else images

@@ -1,6 +1,6 @@
 """Generator and discriminator of StyleGAN2 (Karras et al. 2020, arXiv 1912.04958), config e/f.
 
-Skip generator, residual discriminator; a resolution is 4 times a power of two.
+Skip generator, residual discriminator, for pictures of any size of sizes.py.
 """
 
 import math
@@ -21,6 +21,7 @@ from machineray.gan.layers import (
     upsampled,
 )
 from machineray.gan.randomness import NoiseShapes
+from machineray.gan.sizes import Size
 
 MAPPING_LR_MULTIPLIER = 0.01
 
@@ -28,11 +29,6 @@ MAPPING_LR_MULTIPLIER = 0.01
 def channels_at(resolution: int, channel_base: int, channel_max: int = 512) -> int:
     """Feature maps at a resolution: channel_base / resolution, at most channel_max."""
     return min(channel_max, channel_base // resolution)
-
-
-def resolutions_to(resolution: int) -> list[int]:
-    """4, 8, …, resolution."""
-    return [2**power for power in range(2, int(math.log2(resolution)) + 1)]
 
 
 class Mapping(nn.Module):
@@ -104,33 +100,33 @@ class StyleGAN2Generator(nn.Module):
 
     def __init__(
         self,
-        resolution: int,
+        size: Size,
         channel_base: int,
         channel_max: int,
         mapping_layers: int,
         z_dim: int,
     ) -> None:
         super().__init__()
-        self.resolution, self.z_dim = resolution, z_dim
+        self.size, self.z_dim = size, z_dim
         w_dim = z_dim
-        sides = resolutions_to(resolution)
-        widths = [channels_at(side, channel_base, channel_max) for side in sides]
+        shapes = size.shapes
+        widths = [channels_at(side, channel_base, channel_max) for side in size.sides]
         self.mapping = Mapping(z_dim, w_dim, mapping_layers)
-        self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
+        self.constant = nn.Parameter(torch.randn(1, widths[0], *shapes[0]))
         self.blocks = nn.ModuleList(
             SynthesisBlock(widths[max(0, i - 1)], width, w_dim, first=i == 0)
             for i, width in enumerate(widths)
         )
         # The last style of a block (its picture's) is the first of the next block.
-        self.num_ws = 2 * len(sides)
-        layers = [1] + [2] * (len(sides) - 1)
+        self.num_ws = 2 * len(shapes)
+        layers = [1] + [2] * (len(shapes) - 1)
         self.noise_shapes: NoiseShapes = [
-            (side, side) for side, count in zip(sides, layers, strict=True) for _ in range(count)
+            shape for shape, count in zip(shapes, layers, strict=True) for _ in range(count)
         ]
         self.register_buffer("w_avg", torch.zeros(w_dim))
 
     def synthesis(self, ws: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """(N, num_ws, w_dim), a map (N, 1, H, W) a layer -> picture (N, 3, R, R), about [-1, 1]."""
+        """(N, num_ws, w_dim), a map (N, 1, H, W) a layer -> picture (N, 3, H, W), about [-1, 1]."""
         x = self.constant.expand(len(ws), -1, -1, -1)
         image: Tensor | None = None
         styles = ws.unbind(dim=1)
@@ -160,19 +156,18 @@ class ResidualBlock(nn.Module):
 
 
 class StyleGAN2Discriminator(nn.Module):
-    """Picture (N, 3, R, R) -> logits (N,): positive says real."""
+    """Picture (N, 3, H, W) -> logits (N,): positive says real."""
 
-    def __init__(self, resolution: int, channel_base: int, channel_max: int, group: int) -> None:
+    def __init__(self, size: Size, channel_base: int, channel_max: int, group: int) -> None:
         super().__init__()
         self.group = group
-        sides = resolutions_to(resolution)[::-1]
-        widths = [channels_at(side, channel_base, channel_max) for side in sides]
+        widths = [channels_at(side, channel_base, channel_max) for side in size.sides[::-1]]
         self.from_rgb = Conv(3, widths[0], 1)
         self.blocks = nn.ModuleList(
             ResidualBlock(widths[i], widths[i + 1]) for i in range(len(widths) - 1)
         )
         self.epilogue = Conv(widths[-1] + 1, widths[-1], 3)
-        self.hidden = Linear(widths[-1] * 16, widths[-1])
+        self.hidden = Linear(widths[-1] * math.prod(size.shapes[0]), widths[-1])
         self.logit = Linear(widths[-1], 1)
 
     def iterate(self) -> None:
@@ -183,7 +178,7 @@ class StyleGAN2Discriminator(nn.Module):
         return [images]
 
     def judge(self, maps: list[Tensor]) -> Tensor:
-        """[(N, 3, R, R) in [-1, 1]] -> logits (N,)."""
+        """[(N, 3, H, W) in [-1, 1]] -> logits (N,)."""
         (images,) = maps
         x = activated(self.from_rgb(images))
         for block in self.blocks:
@@ -194,5 +189,5 @@ class StyleGAN2Discriminator(nn.Module):
         return logits[:, 0]
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, R, R) in [-1, 1] -> logits (N,)."""
+        """(N, 3, H, W) in [-1, 1] -> logits (N,)."""
         return self.judge(self.project(images))

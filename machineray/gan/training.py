@@ -113,7 +113,7 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float = 600.0,
 ) -> Iterator[Tick | Snapshot | Checkpoint]:
-    """Train on uint8 images (N, 3, R, R) until config.kimg, or until `stop()`, with a checkpoint.
+    """Train on uint8 images (N, 3, H, W) until config.kimg, or until `stop()`, with a checkpoint.
 
     Of several processes all do this together, and the first one gives snapshots and checkpoints.
 
@@ -173,7 +173,7 @@ def _passes(before: int, after: int, every_kimg: float) -> bool:
 
 
 def _batch(images: Pictures, config: Config, nimg: int, compute: Compute) -> Tensor:
-    """This process's share of the next batch, (N, 3, R, R) in [-1, 1]."""
+    """This process's share of the next batch, (N, 3, H, W) in [-1, 1]."""
     preset = config.preset
     share = compute.world.share(preset.batch // preset.group)
     first, count = nimg + share.start * preset.group, len(share) * preset.group
@@ -196,9 +196,9 @@ def _snapshot(
 ) -> Snapshot:
     generator = training.generator_ema
     calibrate(generator)
-    side = config.preset.resolution
-    columns = min(GRID_COLUMNS, max(2, GRID_PX // side))
-    rows = min(GRID_ROWS, max(2, GRID_PX // side))
+    size = config.preset.size
+    columns = min(GRID_COLUMNS, max(2, GRID_PX // size.width))
+    rows = min(GRID_ROWS, max(2, GRID_PX // size.height))
     pictures = [picture for _, picture in sample(generator, range(columns * rows))]
     measured = quality.measured(generator, samples) if quality and samples else {}
     data = snapshot_bytes(training, {**config.about(), "quality": measured})
@@ -218,10 +218,10 @@ def _add(sums: dict[str, list[float]], values: Values, nimg: int) -> None:
 
 
 def _check_images(images: Pictures, preset: Preset) -> None:
-    side = preset.resolution
-    if len(images) == 0 or images.shape[1:] != (3, side, side):
+    height, width = preset.size.shapes[-1]
+    if len(images) == 0 or images.shape[1:] != (3, height, width):
         raise InputError(
-            f"training pictures {images.shape}: {preset.name} wants (N, 3, {side}, {side})"
+            f"training pictures {images.shape}: {preset.name} wants (N, 3, {height}, {width})"
         )
 
 

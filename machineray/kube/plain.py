@@ -88,7 +88,7 @@ PLAIN = (
     ("NodeLost|NodeNotReady", "", "node {node} does not answer: a new pod follows when it is back "
      "or taken out (kubectl delete node {node})"),
     # A pod ended, and may be tried again.
-    ("OOMKilled", "", "out of memory with {limit}: set --memory {more}"),
+    ("OOMKilled", "", "out of memory with {limit}: set --memory {more}{less}"),
     ("Evicted", r'volume "shm" exceeds the limit "(?P<limit>\w+)"',
      "filled /dev/shm ({limit}): use fewer workers"),
     ("Evicted", r'(limit|limit of containers) "?(?P<limit>[\d.]+\w*)',

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain, islice
 
+from machineray.kube.manifests import LABEL
 from machineray.kube.objects import (
     Json,
     at,
@@ -327,6 +328,7 @@ def _values(pod: Json) -> dict[str, str]:
         "node": text_at(pod, "spec", "nodeName") or "?",
         "account": text_at(pod, "spec", "serviceAccountName") or "default",
         "labels": _labels(pod),
+        "less": ", or a smaller --micro-batch" if _stage(pod) == "train" else "",
         "pod_timeout": _duration(seconds),
     }
 
@@ -344,6 +346,10 @@ def _job_values(job: Json, state: JobState) -> dict[str, str]:
 def _template(job: Json) -> Json:
     """The pods that a Job would make."""
     return {"metadata": mapping(job, "metadata"), "spec": mapping(job, "spec", "template", "spec")}
+
+
+def _stage(pod: Json) -> str:
+    return text_at(pod, "metadata", "labels", f"{LABEL}/stage")
 
 
 def _labels(pod: Json) -> str:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from machineray.dataset.squares import seed, square, varied
+from machineray.dataset.squares import seed, squashed, varied
 
 Pixels = NDArray[np.uint8]
 
@@ -21,9 +21,9 @@ def pixels() -> Pixels:
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([16, 64, 128]))
-def test_a_square_has_its_side_and_its_colour(width: int, height: int, side: int) -> None:
-    made = square(Image.new("RGB", (width, height), (10, 200, 30)), side)
-    assert made.shape == (side, side, 3)
+def test_a_picture_has_the_size_and_its_colour(width: int, height: int, side: int) -> None:
+    made = squashed(Image.new("RGB", (width, height), (10, 200, 30)), (side, 32))
+    assert made.shape == (32, side, 3)
     assert (made == (10, 200, 30)).all()
 
 
@@ -31,7 +31,7 @@ def test_shrinking_is_antialiased() -> None:
     """Stripes of one pixel become grey; picking pixels would leave stripes or one of the two."""
     stripes = np.zeros((512, 512, 3), np.uint8)
     stripes[:, ::2] = 255
-    inner = square(Image.fromarray(stripes), 64)[:, 1:-1]  # at the edge the kernel is cut
+    inner = squashed(Image.fromarray(stripes), (64, 64))[:, 1:-1]  # at the edge the kernel is cut
     assert np.abs(inner.astype(int) - 127).max() <= 1
 
 

@@ -217,4 +217,4 @@ def test_every_preset_draws_and_judges_its_size(preset: Preset) -> None:
         if preset.discriminator == "stylegan2":
             assert new_discriminator(preset, 0)(images).shape == (2,)
 
-    assert images.shape == (2, 3, preset.resolution, preset.resolution)
+    assert images.shape == (2, 3, preset.size.height, preset.size.width)

@@ -33,7 +33,6 @@ from machineray.errors import (
     TemporaryError,
     UsageError,
 )
-from machineray.gan.presets import preset_named
 from machineray.log import Event, Note, Progress
 from machineray.runs import parsed_lines
 
@@ -246,7 +245,7 @@ def test_a_dry_run_says_what_it_will_take_and_does_nothing(tmp_path: Path) -> No
 def test_squares_of_another_size_are_refused_in_one_line(squares: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     shutil.copytree(squares, root)
-    with pytest.raises(UsageError, match="squares of 32 px, the preset wants 128") as caught:
+    with pytest.raises(UsageError, match="pictures of 32 px, demo draws 128 px") as caught:
         train_at(root, preset="demo")
     assert "--resolution 128" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -273,15 +272,14 @@ def test_a_full_disk_is_told_in_one_line(
     """A limit on the size of files stands for it."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     squares_of = Job(stage="augment", run="t", root=str(squares)).output
-    preset = preset_named("tiny")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5 * 3 * 32 * 32 - 1, before[1]))
     try:
         with pytest.raises(StorageError, match=r"no room for .* training pictures .* TMPDIR"):
-            training_images(squares_of, preset, 0)
+            training_images(squares_of, 0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert training_images(squares_of, preset, 0).shape == (5, 3, 32, 32)
+    assert training_images(squares_of, 0).shape == (5, 3, 32, 32)
 
 
 def test_a_damaged_shard_is_told_with_the_way_out(
