@@ -25,6 +25,8 @@ FULL = re.compile(
     "|could not create a (memory|primitive)$"
 )
 
+SPARE_BYTES = 2**28  # for what a training has beside its steps, and because no two are quite alike
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocator gave up."""
@@ -66,8 +68,8 @@ def advice(preset: Preset, compute: Compute) -> str:
 def fitting_micro_batch(preset: Preset, compute: Compute, tried: int) -> int | None:
     """The largest of tried / 2, tried / 4, … whose first step has memory enough; None for none.
 
-    Tried in fresh processes: what the allocators of this one have cut to pieces stays so. The first
-    step has all regularisers, so none is larger. Whole groups of samples, as passes are.
+    Tried in fresh processes: what the allocators of this one have cut to pieces stays so. With
+    SPARE_BYTES to spare; the first step has all regularisers, so none is larger.
     """
     gc.collect()
     if torch.cuda.is_available():
@@ -97,7 +99,9 @@ def _first_step(asked: str) -> None:
     training = new_training(preset, 0, compute)
     height, width = preset.size.shapes[-1]
     real_img = torch.zeros(preset.batch, 3, height, width, device=compute.device)
+    spare = torch.empty(SPARE_BYTES, dtype=torch.uint8, device=compute.device)
     float(step(training, real_img)["loss_g"])  # waits for a GPU
+    del spare
 
 
 if __name__ == "__main__":
