@@ -38,9 +38,11 @@ def translated(images: Tensor, random: BatchRandom) -> Tensor:
     height, width = images.shape[2:]
     down, right = round(height * TRANSLATION), round(width * TRANSLATION)
     padded = F.pad(images, (right, right, down, down))
-    ways = torch.tensor([2 * down + 1, 2 * right + 1], device=images.device)
-    most = 2 * max(down, right) + 1
-    shifts = random.integers(0, most, 2) * ways // most  # one draw for both sides
+    if down == right:
+        shifts = random.integers(0, 2 * down + 1, 2)
+    else:
+        sides = (random.integers(0, 2 * reach + 1, 1) for reach in (down, right))
+        shifts = torch.cat(tuple(sides), dim=1)
     shifted = [
         one[:, top : top + height, left : left + width]
         for one, (top, left) in zip(padded, shifts.tolist(), strict=True)

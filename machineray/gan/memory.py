@@ -1,10 +1,14 @@
 """Out of memory: which micro-batch would have fitted, found by trying; identical mathematics."""
 
 import gc
+import json
+import re
+import subprocess
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 
@@ -15,18 +19,20 @@ from machineray.gan.steps import new_training, step
 from machineray.gan.world import World
 
 # MemoryError and torch.OutOfMemoryError aside, allocators speak in RuntimeErrors: torch's own on a
-# CPU, oneDNN's, cuDNN's and cuBLAS's.
-FULL = (
-    *("can't allocate memory", "not enough memory", "out of memory", "bad_alloc"),
-    *("could not create a memory", "ALLOC_FAILED"),
+# CPU, oneDNN's (whose second one has no room for its machine code), cuDNN's and cuBLAS's.
+FULL = re.compile(
+    "can't allocate memory|not enough memory|out of memory|bad_alloc|ALLOC_FAILED"
+    "|could not create a (memory|primitive)$"
 )
+
+SPARE_BYTES = 2**28  # for what a training has beside its steps, and because no two are quite alike
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocator gave up."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in FULL)
+    return isinstance(error, RuntimeError) and FULL.search(str(error)) is not None
 
 
 @contextmanager
@@ -62,33 +68,41 @@ def advice(preset: Preset, compute: Compute) -> str:
 def fitting_micro_batch(preset: Preset, compute: Compute, tried: int) -> int | None:
     """The largest of tried / 2, tried / 4, … whose first step has memory enough; None for none.
 
-    The first step has all regularisers: none is larger. Whole groups of samples, as passes are.
+    Tried in fresh processes: what the allocators of this one have cut to pieces stays so. With
+    SPARE_BYTES to spare; the first step has all regularisers, so none is larger.
     """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     alone = replace(preset, batch=preset.batch // compute.world.size)
-    group, size = preset.group, tried
-    while size > group:
-        size = max(group, size // 2 // group * group)
-        smaller = replace(compute, world=World(device=compute.device), micro_batch=size)
-        _swept()
-        try:
-            _first_step(alone, smaller)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            traceback.clear_frames(error.__traceback__)
-        else:
+    size = tried
+    while size > preset.group:
+        size = max(preset.group, size // 2 // preset.group * preset.group)
+        if _fits(alone, replace(compute, micro_batch=size)):
             return size
     return None
 
 
-def _first_step(preset: Preset, compute: Compute) -> None:
+def _fits(preset: Preset, compute: Compute) -> bool:
+    """Whether a fresh process ends a first step, however it ends otherwise."""
+    means = [compute.micro_batch, compute.precision, compute.channels_last]
+    asked = json.dumps([asdict(preset), str(compute.device), torch.get_num_threads(), means])
+    command = [sys.executable, "-m", "machineray.gan.memory", asked]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def _first_step(asked: str) -> None:
+    """What the fresh process does."""
+    about, device, threads, means = json.loads(asked)
+    torch.set_num_threads(threads)
+    preset, compute = Preset(**about), Compute(World(device=torch.device(device)), *means)
     training = new_training(preset, 0, compute)
     height, width = preset.size.shapes[-1]
     real_img = torch.zeros(preset.batch, 3, height, width, device=compute.device)
+    spare = torch.empty(SPARE_BYTES, dtype=torch.uint8, device=compute.device)
     float(step(training, real_img)["loss_g"])  # waits for a GPU
+    del spare
 
 
-def _swept() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+if __name__ == "__main__":
+    _first_step(sys.argv[1])

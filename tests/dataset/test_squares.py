@@ -45,6 +45,16 @@ def test_a_variant_is_a_function_of_painting_and_number(pixels: Pixels) -> None:
     assert np.array_equal(pixels, before)
 
 
+def test_a_picture_that_is_no_square_keeps_its_shape_and_turns_by_half() -> None:
+    ramp = np.linspace(0, 255, 48).astype(np.uint8)
+    tall = np.broadcast_to(ramp[:, None, None], (48, 36, 3)).copy()  # dark at the top
+    made = list(varied(tall, "klee", 40))
+    assert {one.shape for one in made} == {(48, 36, 3)}
+    light = np.array([[one[:12].mean(), one[-12:].mean(), one[:, :9].mean()] for one in made])
+    assert (np.abs(light[:, 2] - 127) < 12).all()  # never on its side
+    assert 10 < (light[:, 0] > light[:, 1]).sum() < 30
+
+
 def test_no_two_variants_are_alike(pixels: Pixels) -> None:
     made = [*varied(pixels, "klee", 6), *varied(pixels, "arp", 6)]
     assert len({one.tobytes() for one in made}) == 12

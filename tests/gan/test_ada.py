@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from machineray.gan import ada
@@ -58,6 +60,27 @@ def test_a_turn_keeps_shapes_in_a_picture_that_is_no_square() -> None:
     turned = warped(round_one, ada._rotation(torch.tensor([0.7])))
     inside = (slice(None), slice(None), slice(4, 28), slice(20, 44))  # beyond is its mirror image
     torch.testing.assert_close(turned[inside], round_one[inside], rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("shape", [(24, 32), (32, 16)])
+def test_a_warp_is_that_of_scipy_in_pixels(shape: tuple[int, int]) -> None:
+    """A turn, a stretch and a shift of a picture that is no square, told in rows and columns."""
+    height, width = shape
+    image = np.random.default_rng(0).random((height, width))
+    angle, stretch, shift = 0.6, np.array([1.2, 0.9]), np.array([1.5, -2.25])  # x, y; in pixels
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    in_xy = turn @ np.diag(stretch)
+
+    matrix = np.eye(3)
+    matrix[:2, :2], matrix[:2, 2] = in_xy, shift / (height / 2)
+    got = warped(torch.tensor(image)[None, None], torch.tensor(matrix)[None])[0, 0].numpy()
+
+    in_rows = in_xy[::-1, ::-1]  # scipy counts y first
+    centre = (np.array(shape) - 1) / 2
+    expected = ndimage.affine_transform(
+        image, in_rows, centre + shift[::-1] - in_rows @ centre, order=1, mode="reflect"
+    )
+    np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])

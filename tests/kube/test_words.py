@@ -461,6 +461,13 @@ def test_an_old_kubelet_says_why_an_image_cannot_be_had_in_an_event_only() -> No
     assert why(job, pods, events) == said
 
 
+def test_a_training_out_of_memory_may_also_take_fewer_pictures_at_a_time() -> None:
+    job, pods, events = recorded("oom")
+    for pod in pods:
+        pod["metadata"]["labels"]["machineray/stage"] = "train"
+    assert why(job, pods, events).endswith("set --memory 128Mi, or a smaller --micro-batch")
+
+
 def test_a_retry_is_told_until_its_index_is_done() -> None:
     job, pods, events = recorded("oom-retried")
     assert "tried again: out of memory" in why(job, pods, events)
