@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 STATE = "state.safetensors"  # of a search that is under way
 STATE_SECONDS = 20.0
 TOLD_STEPS = 10
-FPS, FILM_FRAMES, LAST_FRAMES = 24, 192, 24
+FPS, LAST_FRAMES = 24, 24
 
 
 def project(
@@ -73,14 +73,14 @@ def project(
         target = _target(_decoded(data, name), network)
         projector = Projector(network, target, steps, per_layer)
         found = yield from _searched(job, projector, range(seed, seed + starts))
-        before, after = (projector.picture(found, step) for step in (0, -1))
+        before, after = (projector.picture(found, place) for place in (0, -1))
         distances = [projector.distance(each) for each in (before, after)]
         about = {"snapshot": source["sha256"], "picture": name, "seed": found.seed}
         with tempfile.TemporaryDirectory() as folder:
             film = Path(folder) / "projection.mp4"
             files: dict[str, bytes | Path] = {
                 "reconstruction.png": encode(from_array(after), "png"),
-                "w.safetensors": packed({"w": projector.ws(found.path[-1])}, about),
+                "w.safetensors": packed({"w": projector.ws(found.point)}, about),
                 "beside.png": _filmed(projector, found, target, film),
                 "projection.mp4": film,
             }
@@ -147,7 +147,7 @@ def _searched(
     yield Progress("project", found.steps, projector.steps, "steps")
     begin = found
     for found in projector.run(begin, TOLD_STEPS):
-        told = f"distance {found.distances[-1].total:.3f}"
+        told = f"distance {found.distance.total:.3f}"
         yield Progress("project", found.steps, projector.steps, "steps", told)
         if time.monotonic() - kept > STATE_SECONDS or found.steps == projector.steps:
             job.output.write(STATE, packed_projection(found))
@@ -161,10 +161,9 @@ def _filmed(projector: "Projector", found: "Projection", target: "Picture", path
     from machineray.imaging import encode, from_array
 
     size = film_size(target)
-    frames = min(FILM_FRAMES, found.steps)
     with write_film(path, FPS) as add:
-        for number in range(frames + 1):
-            picture = projector.picture(found, number * found.steps // frames)
+        for place in range(len(found.path)):
+            picture = projector.picture(found, place)
             both = side_by_side([enlarged(target, size), enlarged(picture, size)])
             add(both)
         for _ in range(LAST_FRAMES):

@@ -31,6 +31,7 @@ PIXEL_WEIGHT = 1.0
 LEARNING_RATE = 0.1
 RAMP_UP, RAMP_DOWN = 0.05, 0.25  # shares of the steps (app. D)
 W_NOISE, W_NOISE_UNTIL = 0.05, 0.75  # standard deviations of w; share of the steps (app. D)
+POINTS = 192  # that are kept of the way, for a film of it
 REACH, REACH_WEIGHT = 1.0, 0.1  # how far from the mean w, in standard deviations, is free
 
 
@@ -81,39 +82,35 @@ class Likeness:
 
 @dataclass(frozen=True)
 class Projection:
-    """How far it is: everything that a resume needs, as values.
+    """How far it is: everything that a resume needs, as values; its size does not grow with steps.
 
-    `path` is w - w_avg in standard deviations after every step, (steps + 1, layers or 1, w_dim),
-    the start first; `moments` are Adam's, (2, layers or 1, w_dim).
+    Points are w - w_avg in standard deviations, (layers or 1, w_dim). `path` has those after
+    evenly chosen steps, the start first, at most POINTS + 1 of them; `moments` are Adam's, two rows
+    of points. `distance` is that before the last step.
     """
 
     seed: int  # where it began
-    path: Tensor
+    steps: int  # that are done
+    point: Tensor
     moments: Tensor
-    distances: tuple[Distance, ...]  # of the path's points but the last
-
-    @property
-    def steps(self) -> int:
-        """Steps that are done."""
-        return len(self.path) - 1
+    path: Tensor
+    distance: Distance
 
 
 def packed_projection(found: Projection) -> bytes:
     """As a file, for a resume."""
-    rows = [(each.features, each.pixels) for each in found.distances]
-    distances = torch.tensor(rows, dtype=torch.float64)
-    tensors = {"path": found.path, "moments": found.moments, "distances": distances}
-    return packed(tensors, {"seed": found.seed})
+    tensors = {"point": found.point, "moments": found.moments, "path": found.path}
+    about = {"seed": found.seed, "steps": found.steps, "distance": vars(found.distance)}
+    return packed(tensors, about)
 
 
 def unpacked_projection(data: bytes, name: str) -> Projection:
     """The same again; InputError when it is no such file."""
     tensors, about = unpacked(data, name)
     try:
-        rows = tensors["distances"].reshape(-1, 2).tolist()
-        distances = tuple(Distance(*row) for row in rows)
-        return Projection(int(about["seed"]), tensors["path"], tensors["moments"], distances)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        distance = Distance(**about["distance"])
+        return Projection(int(about["seed"]), int(about["steps"]), **tensors, distance=distance)
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{name}: not the state of a projection; remove it") from error
 
 
@@ -133,8 +130,9 @@ class Projector:
         found = [(self._seen(picture), seed) for seed, picture in sample(self.generator, seeds)]
         _, seed = min(found)
         w, _ = styles(self.generator, (seed,))
-        start = ((w - self.generator.w_avg) / self._scale).expand(self.rows, -1)
-        return Projection(seed, start[None].clone(), torch.zeros(2, *start.shape), ())
+        start = ((w - self.generator.w_avg) / self._scale).expand(self.rows, -1).clone()
+        nearest = Distance(float("inf"), float("inf"))
+        return Projection(seed, 0, start, torch.zeros(2, *start.shape), start[None], nearest)
 
     @torch.inference_mode()
     def _seen(self, picture: Picture) -> float:
@@ -144,16 +142,16 @@ class Projector:
     def run(self, at: Projection, every: int) -> Iterator[Projection]:
         """Go on to the end; what there is after each `every` steps, and at the end."""
         noise = self._noise(at.seed)
-        path, distances = list(at.path), list(at.distances)
-        moments = at.moments.clone()
+        marks = {number * self.steps // POINTS for number in range(POINTS + 1)}
+        moments, path = at.moments.clone(), list(at.path)
         for step in range(at.steps, self.steps):
-            point, distance = self._moved(path[-1], moments, step, noise)
-            path.append(point)
-            distances.append(distance)
-            if len(distances) % every == 0 or len(distances) == self.steps:
-                yield replace(
-                    at, path=torch.stack(path), moments=moments.clone(), distances=tuple(distances)
-                )
+            point, distance = self._moved(at.point, moments, step, noise)
+            if step + 1 in marks:
+                path.append(point)
+            at = Projection(at.seed, step + 1, point, moments, at.path, distance)
+            if at.steps % every == 0 or at.steps == self.steps:
+                at = replace(at, moments=moments.clone(), path=torch.stack(path))
+                yield at
 
     def _noise(self, seed: int) -> list[Tensor]:
         _, rngs = styles(self.generator, (seed,))
@@ -187,9 +185,9 @@ class Projector:
         """A point of the path -> w for each layer (layers, w_dim)."""
         return self._ws(point).contiguous()
 
-    def picture(self, found: Projection, step: int = -1) -> Picture:
-        """What the network draws at a step of the path (H, W, 3)."""
-        return drawn(self.generator, self.ws(found.path[step]), self._noise(found.seed))
+    def picture(self, found: Projection, place: int = -1) -> Picture:
+        """What the network draws at a place of the path (H, W, 3)."""
+        return drawn(self.generator, self.ws(found.path[place]), self._noise(found.seed))
 
     @torch.inference_mode()
     def distance(self, picture: Picture) -> Distance:

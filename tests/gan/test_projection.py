@@ -37,11 +37,11 @@ def test_what_the_network_drew_is_found_again(generator: Generator, per_layer: b
     projector = Projector(generator, target, STEPS, per_layer)
     begun = projector.begin(range(6))
     *_, found = projector.run(begun, every=10)
-    before, after = (projector.distance(projector.picture(found, step)) for step in (0, -1))
+    before, after = (projector.distance(projector.picture(found, place)) for place in (0, -1))
     assert found.steps == STEPS
     assert after.total < 0.7 * before.total
     assert after.pixels < 0.3 * before.pixels
-    assert projector.ws(found.path[-1]).shape == (projector.ws(found.path[0]).shape)
+    assert torch.equal(found.path[-1], found.point)
 
 
 def test_it_begins_at_the_nearest_seed(generator: Generator) -> None:
@@ -61,7 +61,8 @@ def test_a_resumed_search_is_the_undisturbed_one(generator: Generator) -> None:
         again = unpacked_projection(packed_projection(state), "x")
         *_, end = Projector(generator, target, STEPS, per_layer=True).run(again, every=7)
         assert torch.equal(end.path, states[-1].path)
-        assert end.distances == states[-1].distances
+        assert torch.equal(end.point, states[-1].point)
+        assert end.distance == states[-1].distance
 
 
 def test_what_is_no_state_is_refused() -> None:
@@ -82,3 +83,15 @@ def test_the_distance_ranks_pictures_of_any_shape() -> None:
     assert float(features[0]) == pytest.approx(0, abs=1e-6)
     assert list(features.argsort()) == [0, 1, 2, 3]
     assert list(pixels.argsort()) == [0, 1, 2, 3]
+
+
+def test_what_is_kept_does_not_grow_with_the_steps(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("machineray.gan.projection.POINTS", 4)
+    ((_, target),) = sample(generator, [1000])
+    for steps, points in ((3, 4), (8, 5), (17, 5)):
+        projector = Projector(generator, target, steps, per_layer=False)
+        *_, found = projector.run(projector.begin([0]), every=2)
+        assert (found.steps, len(found.path)) == (steps, points)
+        assert torch.equal(found.path[-1], found.point)

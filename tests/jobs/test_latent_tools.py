@@ -1,6 +1,9 @@
 """Walks, explorations and projections as jobs, from both generators: what lies there afterwards."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -214,7 +217,7 @@ def test_an_exploration_is_sheets_and_a_page(root: Path, network: str) -> None:
         assert pixels(root / row["key"]).shape == (row["height"], row["width"], 3)
         assert f'src="sheets/{row["id"]}.png"' in page
     vectors = load((folder / "directions.safetensors").read_bytes())
-    assert list(vectors) == sorted(groups)
+    assert sorted(vectors) == sorted(groups)
     assert {tuple(found.shape) for found in vectors.values()} == {(2, 64)}
 
 
@@ -350,3 +353,14 @@ def test_on_a_bucket_it_is_the_same(root: Path, tool: Tool, picture: str, s3_roo
     found = {name: store.read(job.output.key(name)).replace(b"local", b"RUN") for name in expected}
     assert found == expected
     assert job.output.is_complete()
+
+
+def test_status_tells_of_a_tool_that_was_begun(root: Path) -> None:
+    done(root, walk, "told", "light")
+    command = [str(Path(sys.executable).with_name("mray")), "status"]
+    for what in ([], ["told"], ["told/walk"]):
+        said = subprocess.run(
+            [*command, *what, "--root", str(root)], capture_output=True, text=True, check=True
+        )
+        assert re.search(r"^told +walk +complete +120/120$", said.stdout, re.MULTILINE)
+        assert not what or "explore" not in said.stdout
