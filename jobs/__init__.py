@@ -24,7 +24,7 @@ from machineray.log import Event, show
 from machineray.runs import Plan, StageRun, checked_run
 from machineray.seeds import parsed_numbers
 from machineray.shards import Part, Task, execute
-from machineray.stages import Stage, stage_named
+from machineray.stages import Tool, tool_named
 from machineray.storage import Store, open_store
 
 DEFAULT_ROOT = "mray-data"
@@ -57,9 +57,9 @@ class Job:
         return open_store(self.root)
 
     @property
-    def row(self) -> Stage:
+    def row(self) -> Tool:
         """The stage's row in the table."""
-        return stage_named(self.stage)
+        return tool_named(self.stage)
 
     @property
     def output(self) -> StageRun:

@@ -1,50 +1,63 @@
-"""One sample a seed, from a run's network or any snapshot file.
+"""One sample a seed, from a run's network or any snapshot file; or two seeds mixed.
 
 mray run generate --run klee --seeds 0-99 --psi 0.8
+mray run generate --run mixed --input klee/train --mix 3,17 --layers 2-6
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs import FILE, Job, main
+from jobs import Job, main
 from jobs.audit import BANK, CopyJudge
+from jobs.networks import Best, Psi, SnapshotFile, chosen_network, loaded_network
 from jobs.pictures import input_stage
-from jobs.training import BEST, NEWEST
 from machineray.errors import UsageError
 from machineray.log import Event
-from machineray.runs import Plan, Row, json_lines, sha256_of
-from machineray.seeds import parsed_seeds
+from machineray.runs import Plan, Row, json_lines
+from machineray.seeds import parsed_numbers, parsed_seeds
 from machineray.shards import Done, Outcome, Refused, Task, batches
-from machineray.storage import read_file
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from machineray.gan.networks import Generator
+
+SEEDS = "0-23"
 
 
 def generate(
     job: Job,
-    seeds: Annotated[str, typer.Option(help="Which samples, such as 0-99,200.")] = "0-23",
-    psi: Annotated[
-        float, typer.Option(min=0, max=2, help="Truncation: 0 the mean picture, 1 all variety.")
-    ] = 1.0,
-    snapshot: Annotated[
-        str | None,
-        typer.Option(metavar=FILE, help="Draw from this snapshot file instead of the run's."),
-    ] = None,
-    best: Annotated[
-        bool, typer.Option("--best", help="From the snapshot with the lowest KID, not the newest.")
-    ] = False,
+    seeds: Annotated[str, typer.Option(help="Which samples, such as 0-99,200.")] = SEEDS,
+    psi: Psi = 1.0,
+    snapshot: SnapshotFile = None,
+    best: Best = False,
     refuse_copies: Annotated[
         bool, typer.Option("--refuse-copies", help="Leave out what is too near to a painting.")
     ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Samples at a time; changes no pixel.")] = 8,
+    mix: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Instead of --seeds: seed A in the style of B …"),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(help="… from this layer on, a picture each, such as 2-6; default: half."),
+    ] = None,
 ) -> Iterator[Event]:
     """Draw one picture a seed; the same seed is the same picture, alone or among many."""
     numbers = parsed_seeds(seeds)  # a mistake is told before anything is asked
-    read, source = _snapshot(job, snapshot, BEST if best else NEWEST)
+    pair = parsed_pair(mix, seeds, layers)
+    read, source = chosen_network(job, snapshot, best)
     if refuse_copies and snapshot:
         raise UsageError("--refuse-copies: a snapshot file alone knows no paintings; give --input")
-
+    arguments: dict[str, Any] = {"psi": psi, "refuse_copies": refuse_copies}
+    if pair:
+        numbers = checked_layers(layers, read(), source["from"])
+        arguments["mix"] = pair
     if refuse_copies and job.max_failures is None:
         job = replace(job, max_failures=len(numbers))  # to refuse is what was asked for
 
@@ -55,32 +68,27 @@ def generate(
 
     plan = Plan(
         stage=job.stage,
-        arguments={"psi": psi, "refuse_copies": refuse_copies},
+        arguments=arguments,
         input=source,
         indexes=batches(numbers, job.row.items_per_index),
     )
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
-        import torch
-
-        from machineray.gan.sampling import sample
-        from machineray.gan.state import load_snapshot
         from machineray.imaging import encode, from_array
 
-        torch.set_num_threads(job.workers)
-        network = load_snapshot(read(), source["from"]).generator
+        network = loaded_network(read, source["from"], job.workers)
         judge = CopyJudge(read_bank()) if refuse_copies else None
-        for seed, pixels in sample(network, items, psi, batch=batch):
+        for told, pixels in _drawn(network, items, pair, psi, batch):
             copied = judge.copied(pixels) if judge else ""
             if copied:
-                yield Refused(f"seed{seed:06d}", f"seed {seed}: {copied}")
+                yield Refused(told["id"], f"{told['id']}: {copied}")
                 continue
-            name = f"samples/seed{seed:06d}.png"
+            name = f"samples/{told['id']}.png"
             height, width, _ = pixels.shape
             row = {
-                "id": f"seed{seed:06d}",
+                "id": told["id"],
                 "key": job.output.key(name),
-                "seed": seed,
+                **told,
                 "psi": psi,
                 "snapshot": source["sha256"],
                 "width": width,
@@ -94,18 +102,55 @@ def generate(
     yield from job.execute(Task(plan, job.row.unit, work, merge))
 
 
-def _snapshot(job: Job, file: str | None, name: str) -> tuple[Callable[[], bytes], dict[str, Any]]:
-    """What reads the snapshot, and the plan's word for where it and its paintings come from."""
-    if file is not None:
-        data, name = read_file(file), file.rpartition("/")[2]
-        return lambda: data, {"from": name, "sha256": sha256_of(data), "paintings": None}
-    stage = input_stage(job)
-    if stage is None or stage.stage != "train":
-        raise UsageError(f"--input {job.input}: generate reads RUN/train, or --snapshot FILE")
-    proof, plan = stage.proof(name), stage.plan()
-    paintings = plan.input["from"] if plan else None
-    source = {"from": stage.name, "sha256": proof.sha256, "paintings": paintings}
-    return lambda: stage.read_proven(proof), source
+def _drawn(
+    network: "Generator", items: Sequence[int], pair: list[int] | None, psi: float, batch: int
+) -> Iterator[tuple[Row, "NDArray[np.uint8]"]]:
+    """What tells a picture from the others, and its pixels; items are seeds, of a pair layers."""
+    if pair is None:
+        from machineray.gan.sampling import sample
+
+        for seed, pixels in sample(network, items, psi, batch=batch):
+            yield {"id": f"seed{seed:06d}", "seed": seed}, pixels
+        return
+    from machineray.gan.latent import mixed
+
+    first, second = pair
+    for layer in items:
+        name = f"mix{first:06d}-{second:06d}-layer{layer:02d}"
+        row = {"id": name, "seed": first, "mixed_with": second, "from_layer": layer}
+        yield row, mixed(network, first, second, layer, psi)
+
+
+def parsed_pair(mix: str | None, seeds: str, layers: str | None) -> list[int] | None:
+    """'3,17' -> [3, 17], None without --mix; UsageError for anything that is no pair."""
+    if mix is None:
+        if layers is not None:
+            raise UsageError(f"--layers {layers}: goes with --mix A,B; give both")
+        return None
+    pair = parsed_numbers(mix, "--mix")
+    if len(pair) != 2:
+        raise UsageError(f"--mix {mix!r}: two seeds are mixed, such as --mix 3,17")
+    if seeds != SEEDS:
+        raise UsageError("--mix and --seeds: give one of them, each in a run of its own")
+    return pair
+
+
+def checked_layers(layers: str | None, data: bytes, name: str) -> list[int]:
+    """The layers from which on B counts; UsageError says which ones the network has."""
+    from machineray.gan.header import header_of
+
+    count = header_of(data, name).layers
+    if layers is None:
+        return [count // 2]
+    numbers = parsed_numbers(layers, "--layers")
+    if not all(1 <= number < count for number in numbers):
+        said = (
+            "layer 1, from which on B gives the palette and A the form: --layers 1"
+            if count == 2
+            else f"layers 1 to {count - 1}: low ones change the forms, high ones the colours"
+        )
+        raise UsageError(f"--layers {layers}: {name} can be mixed from {said}")
+    return numbers
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 from jobs import Job
 from machineray.errors import InputError, NotFoundError, UsageError
 from machineray.runs import Row, StageRun, json_bytes, sha256_of
-from machineray.stages import STAGES
+from machineray.stages import STAGES, TOOLS
 from machineray.storage import FolderStore, Store, Stored, open_store
 
 
@@ -33,7 +33,7 @@ def input_stage(job: Job) -> StageRun | None:
     if job.input is None:
         return job.output.sibling(job.row.needs[0])
     run, slash, stage = job.input.partition("/")
-    known = {row.name for row in STAGES}
+    known = {row.name for row in (*STAGES, *TOOLS)}
     if slash and stage in known and re.fullmatch(r"[-a-z0-9]+", run):
         return StageRun(job.store, run, stage)
     return None

@@ -77,7 +77,7 @@ class Task:
     plan: Plan
     unit: str
     work: Callable[[int, Sequence[Any]], Iterator[Outcome | Event]]  # (index, its items)
-    merge: Callable[[list[Row]], Iterator[tuple[str, bytes]]]
+    merge: Callable[[list[Row]], Iterator[tuple[str, bytes | Path]]]
     total: float | None = None  # set: the work tells its own progress, up to this
 
 

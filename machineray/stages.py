@@ -26,12 +26,12 @@ class Pod:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One step from paintings to artworks.
+class Tool:
+    """Work that is planned, marked and resumed in a run, beside the pipeline.
 
     `items_per_index` is how many items one index of the plan holds: the grain at which work is
     resumed and spread. `max_failures` None: refusing bad input is the stage's work, not a failure.
-    What a stage imports comes by the extra of its name: pip install 'machineray[unframe]'.
+    What it imports comes by the extra of its name: pip install 'machineray[unframe]'.
     """
 
     name: str
@@ -40,6 +40,12 @@ class Stage:
     max_failures: int | None
     unit: str
     summary: str
+
+
+@dataclass(frozen=True)
+class Stage(Tool):
+    """One step from paintings to artworks: a tool that the pipeline takes, in a pod or without."""
+
     pod: Pod
     is_shared: bool = False  # may several processes, GPUs x nodes, do one shard together?
 
@@ -65,7 +71,23 @@ STAGES = (
     Stage("gallery", ("finish",), 1, 0, "artworks",
           "Hang the artworks on one page.", Pod(5000, "1", "4Gi")),
 )
+
+# What looks at a trained network. On the user's machine only: no image has an encoder of videos.
+TOOLS = (
+    Tool("walk", ("train",), 48, 0, "frames", "Film a walk through what the network knows."),
+    Tool("explore", ("train",), 1, 0, "sheets", "Sheets of truncation and of directions."),
+    Tool("project", ("train",), 1, 0, "pictures", "Find a given picture in the network."),
+)
 # fmt: on
+
+
+def tool_named(name: str) -> Tool:
+    """The row of that name among stages and tools; UsageError names the others."""
+    for row in (*STAGES, *TOOLS):
+        if row.name == name:
+            return row
+    known = ", ".join(row.name for row in (*STAGES, *TOOLS))
+    raise UsageError(f"{name}: no such stage; there are {known}")
 
 
 def stage_named(name: str) -> Stage:

@@ -197,10 +197,10 @@ def check_reachable(
 def _is_inside(input: str) -> bool:
     """Whether an input is the examples, or RUN/STAGE: what every pod finds."""
     from jobs.collect import EXAMPLES
-    from machineray.stages import STAGES
+    from machineray.stages import STAGES, TOOLS
 
     run, _, stage = input.partition("/")
-    return input == EXAMPLES or (bool(run) and stage in {row.name for row in STAGES})
+    return input == EXAMPLES or (bool(run) and stage in {row.name for row in (*STAGES, *TOOLS)})
 
 
 def check_processes(stage: Stage, wanted: Wanted) -> None:

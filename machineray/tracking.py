@@ -18,7 +18,7 @@ from machineray.kube.manifests import LABEL, Json, selector
 from machineray.kube.words import JobState, asks_pods, job_state, why
 from machineray.log import Event, Note, Progress
 from machineray.runs import Plan, StageRun, run_names
-from machineray.stages import STAGES, stage_named
+from machineray.stages import STAGES, TOOLS, tool_named
 from machineray.storage import Store
 from machineray.submission import PIPELINE
 
@@ -61,7 +61,7 @@ def bucket_row(output: StageRun) -> Row:
     plan = output.plan()
     if plan is None:
         return Row(output.run, output.stage, "not planned")
-    unit = stage_named(output.stage).unit
+    unit = tool_named(output.stage).unit
     progress = output.progress(plan)
     done, total = done_items(output, plan, progress.done, progress.is_complete)
     return Row(
@@ -101,7 +101,7 @@ def _furthest(store: Store, run: str) -> Row:
     if last.is_complete():  # most runs of a museum are done: one question
         return Row(run, last.stage, "complete")
     there = set(store.folders(f"runs/{run}/"))
-    begun = [stage.name for stage in STAGES if stage.name in there]
+    begun = [row.name for row in (*TOOLS, *STAGES) if row.name in there]
     if not begun:
         return Row(run, "", "not planned")
     return bucket_row(StageRun(store, run, begun[-1]))

@@ -17,13 +17,13 @@ import pytest
 
 from jobs import command
 from machineray import __version__
-from machineray.stages import STAGES
+from machineray.stages import STAGES, TOOLS
 
 MRAY = str(Path(sys.executable).with_name("mray"))
 HEAVY = ("torch", "numpy", "PIL", "boto3", "kubernetes", "rich")
 HELP_CPU_SECONDS = 0.3
 AGAIN = ("--input", "klee/collect", "--resolution", "64")
-JOBS = ("pipeline", *(stage.name for stage in STAGES))
+JOBS = ("pipeline", *(stage.name for stage in (*STAGES, *TOOLS)))
 
 
 def mray(

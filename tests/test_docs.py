@@ -11,11 +11,11 @@ import pytest
 import typer
 
 from machineray.cli import app
-from machineray.stages import STAGES
+from machineray.stages import STAGES, TOOLS
 
 PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text()
-JOBS = ("pipeline", *(stage.name for stage in STAGES))
+JOBS = ("pipeline", *(stage.name for stage in (*STAGES, *TOOLS)))
 
 
 def commands(text: str) -> list[str]:
@@ -79,7 +79,7 @@ def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z][-a-z]*):", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+@pytest.mark.parametrize("stage", (*STAGES, *TOOLS), ids=lambda stage: stage.name)
 def test_the_readme_names_every_stage(stage: Any) -> None:
     assert re.search(rf"`(mray run )?{stage.name}\b|mray run {stage.name}\b", README)
 

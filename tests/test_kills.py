@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import pytest
 
-from machineray.stages import STAGES
+from machineray.stages import STAGES, TOOLS
 
 MRAY = str(Path(sys.executable).with_name("mray"))
 KILLS, KILLS_OF_TRAIN = 20, 30
@@ -27,7 +27,11 @@ OPTIONS = {
     "generate": ["--seeds", "0-3"],
     "finish": [],
     "gallery": [],
+    "walk": ["--seeds", "3,5,8", "--seconds", "6"],
+    "explore": ["--directions", "3"],
+    "project": ["--picture", "PICTURE", "--steps", "30", "--starts", "8"],
 }
+ALL = (*STAGES, *TOOLS)
 FORTY = ["--seeds", "0-39"]
 # What differs between two undisturbed runs, too: it holds times.
 TIMES = ("_done/", "metrics.jsonl", "tensorboard/")
@@ -45,6 +49,7 @@ import machineray.collect.admission, machineray.curate.contact_sheet, machineray
 import machineray.dataset.squares, machineray.dataset.tar, machineray.unframe.boxes
 import machineray.gan.training, machineray.finish.artwork, machineray.gallery.page
 import jobs.audit, machineray.gan.memorisation, machineray.gan.features
+import av, machineray.film, machineray.gan.projection, machineray.gallery.labelled
 machineray.gan.features.last_maps()
 
 def ended(pid, deadline):
@@ -121,7 +126,7 @@ class Nursery:
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A run of all stages that nobody disturbed, and how long each of them took."""
+    """A run of all stages and tools that nobody disturbed, and how long each of them took."""
 
     root: Path
     paintings: Path
@@ -129,12 +134,13 @@ class Undisturbed:
 
     def command(self, stage: str, root: Path, options: list[str] | None = None) -> list[str]:
         own = OPTIONS[stage] if options is None else options
-        own = [str(self.paintings) if option == "IN" else option for option in own]
+        places = {"IN": self.paintings, "PICTURE": sorted(self.paintings.iterdir())[1]}
+        own = [str(places.get(option, option)) for option in own]
         return ["run", stage, "--run", "r", "--root", str(root), "--workers", "1", *own]
 
     def before(self, stage: str, root: Path) -> Path:
         """A root with the stages before this one."""
-        names = [row.name for row in STAGES]
+        names = [row.name for row in ALL]
         for name in names[: names.index(stage)]:
             shutil.copytree(folder(self.root, name), folder(root, name))
         return root
@@ -184,14 +190,14 @@ def undisturbed(
     shutil.copy(chosen[0], source / "twice.jpg")
     (source / "broken.jpg").write_bytes(chosen[1].read_bytes()[:2000])
     whole = Undisturbed(root, source, {})
-    for row in STAGES:
+    for row in ALL:
         started = time.monotonic()
         assert nursery.run(whole.command(row.name, root)) == 0, nursery.said()
         whole.seconds[row.name] = time.monotonic() - started
     return whole
 
 
-@pytest.mark.parametrize("stage", [row.name for row in STAGES])
+@pytest.mark.parametrize("stage", [row.name for row in ALL])
 def test_killed_many_times(
     stage: str, undisturbed: Undisturbed, nursery: Nursery, tmp_path: Path
 ) -> None:

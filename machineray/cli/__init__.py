@@ -35,7 +35,7 @@ from machineray.cli.shared import (
 from machineray.cli.submit import SubmitGroup, drive_command
 from machineray.cli.track import add_commands
 from machineray.errors import Interrupted, MachineRayError, NotFoundError
-from machineray.stages import stage_named
+from machineray.stages import TOOLS, tool_named
 
 if TYPE_CHECKING:
     from machineray.doctor import Check
@@ -62,8 +62,8 @@ class JobGroup(TyperGroup):
     """`mray run`: one command a job, imported when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The pipeline and the stages, in their order."""
-        return job_names()
+        """The pipeline, the stages in their order, and the tools."""
+        return [*job_names(), *(tool.name for tool in TOOLS)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command made of the job's own signature; None when there is no such job."""
@@ -152,7 +152,7 @@ def list_objects(
         return
     run, _, stage = what.rstrip("/").partition("/")
     checked_run(run)
-    prefix = f"runs/{run}/{stage_named(stage).name}/" if stage else f"runs/{run}/"
+    prefix = f"runs/{run}/{tool_named(stage).name}/" if stage else f"runs/{run}/"
     rows = [(stored.key.removeprefix(prefix), stored.size_bytes) for stored in store.list(prefix)]
     if not rows:
         raise NotFoundError(f"{what}: nothing there; `mray ls` lists the runs")
@@ -180,7 +180,7 @@ def _copied(what: str, folder: Path, root: str) -> Iterator[Any]:
 
     store, target = open_store(root), FolderStore(folder)
     run, _, stage = what.rstrip("/").partition("/")
-    prefix = f"runs/{checked_run(run)}/" + (f"{stage_named(stage).name}/" if stage else "")
+    prefix = f"runs/{checked_run(run)}/" + (f"{tool_named(stage).name}/" if stage else "")
     found = list(store.list(prefix))
     if not found:
         raise NotFoundError(f"{what}: nothing there; `mray ls` lists the runs")

@@ -19,7 +19,7 @@ from machineray.cli.shared import (
     say,
 )
 from machineray.errors import ClusterError, ConfigurationError, NotFoundError, UsageError
-from machineray.stages import STAGES, stage_named
+from machineray.stages import STAGES, TOOLS, tool_named
 
 if TYPE_CHECKING:
     from machineray.config import Profile
@@ -41,7 +41,7 @@ def split_name(what: str) -> tuple[str, str | None]:
     run, slash, stage = what.rstrip("/").partition("/")
     checked_run(run)
     if slash and stage != "pipeline":
-        stage_named(stage)
+        tool_named(stage)
     return run, stage or None
 
 
@@ -122,6 +122,9 @@ def _rows(
     for name in names:
         if name != PIPELINE:
             yield told(bucket_row(StageRun(store, run, name)))
+    for tool in TOOLS if stage is None else ():
+        if (row := bucket_row(StageRun(store, run, tool.name))).state != "not planned":
+            yield row
 
 
 HEAD = f"{'run':<20} {'stage':<9} {'state':<12} {'done':>13} {'failed':>6} {'pods':>4} "

@@ -78,7 +78,12 @@ class Palette(nn.Module):
 
 
 class LightGenerator(nn.Module):
-    """z -> picture. z is its own w: psi scales it, and there is one for all layers."""
+    """z -> picture. z is its own w: psi scales it, and there is one for all layers.
+
+    It comes in at two PLACES, and whoever draws may give each a w of its own.
+    """
+
+    PLACES = ("form", "palette")
 
     w_avg: Tensor
     num_ws = 1
@@ -108,7 +113,7 @@ class LightGenerator(nn.Module):
         self.apply(_initialise)
 
     def synthesis(self, ws: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """(N, 1, z_dim), a map (N, 1, H, W) a block -> picture (N, 3, H, W) in [-1, 1]."""
+        """(N, 1 or 2, z_dim), a map (N, 1, H, W) a block -> picture (N, 3, H, W) in [-1, 1]."""
         x = F.glu(self.first_norm(self.first(ws[:, 0, :, None, None])), dim=1)
         sides = self.size.sides
         maps = {sides[0]: x}
@@ -117,7 +122,7 @@ class LightGenerator(nn.Module):
             if side in self.pairs:
                 x = self.excitations[str(side)](maps[self.pairs[side]], x)
             maps[side] = x
-        picture: Tensor = self.palette(x, ws[:, 0])
+        picture: Tensor = self.palette(x, ws[:, -1])
         return picture
 
 

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from machineray.errors import InputError
 from machineray.gan.ada import Adaptation
+from machineray.gan.header import METADATA, header_of
 from machineray.gan.networks import Generator, new_generator
 from machineray.gan.presets import Preset
 from machineray.gan.steps import Training
 
 FORMAT = 1
-_HEADER = "machineray"
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
 _FROZEN = "features."  # comes with its package, not with every checkpoint
 
@@ -36,18 +36,16 @@ def packed(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
     """Tensors and JSON in one file, the same bytes for the same values."""
     header = json.dumps({"format": FORMAT, **about}, sort_keys=True)
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return save(contiguous, {_HEADER: header})
+    return save(contiguous, {METADATA: header})
 
 
 def unpacked(data: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the JSON; InputError when it is no file of ours."""
     try:
         tensors = load(data)
-        length = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8 : 8 + length])
-        about = json.loads(header["__metadata__"][_HEADER])
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+    except SafetensorError as error:
         raise InputError(f"{name}: not a snapshot of MachineRay ({error})") from error
+    about = header_of(data, name).about
     if about.get("format") != FORMAT:
         raise InputError(f"{name}: format {about.get('format')}; this version reads {FORMAT}")
     return tensors, about

@@ -1,4 +1,4 @@
-"""The extras of pyproject.toml: one a stage, what its code imports and nothing else."""
+"""The extras of pyproject.toml: one a stage or tool, what it imports and nothing else."""
 
 import ast
 import re
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from machineray.stages import STAGES
+from machineray.stages import STAGES, TOOLS
 
 PROJECT = Path(__file__).resolve().parents[2]
 TABLE = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = TABLE["optional-dependencies"]
-NAMES = [stage.name for stage in STAGES]
+NAMES = [row.name for row in (*STAGES, *TOOLS)]
 # Where a package's module is not called as the package is.
 MODULES = {
     "opencv-python-headless": "cv2",
@@ -26,8 +26,8 @@ BASE = "base"
 BY_BOTO3 = {"botocore"}
 OF_ISR = {"ISR", "h5py", "tensorflow"}  # in an environment, and an image, of their own
 
-# It shares a module with train, and never calls what writes the curves.
-NEVER_USED = {"generate": {"tensorboardX"}}
+# They share a module with train, and never call what writes the curves.
+NEVER_USED = {name: {"tensorboardX"} for name in ("generate", *(tool.name for tool in TOOLS))}
 
 
 def modules(extra: str) -> set[str]:

@@ -1,0 +1,53 @@
+"""The trained network that a job draws from: a run's snapshot, or any snapshot file."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jobs import FILE, Job
+from jobs.pictures import input_stage
+from jobs.training import BEST, NEWEST
+from machineray.errors import UsageError
+from machineray.runs import sha256_of
+from machineray.storage import read_file
+
+if TYPE_CHECKING:
+    from machineray.gan.networks import Generator
+
+Psi = Annotated[
+    float, typer.Option(min=0, max=2, help="Truncation: 0 the mean picture, 1 all variety.")
+]
+SnapshotFile = Annotated[
+    str | None,
+    typer.Option(metavar=FILE, help="Draw from this snapshot file instead of the run's."),
+]
+Best = Annotated[
+    bool, typer.Option("--best", help="From the snapshot with the lowest KID, not the newest.")
+]
+
+
+def chosen_network(
+    job: Job, file: str | None, best: bool
+) -> tuple[Callable[[], bytes], dict[str, Any]]:
+    """What reads the snapshot, and the plan's word for where it and its paintings come from."""
+    if file is not None:
+        data, name = read_file(file), file.rpartition("/")[2]
+        return lambda: data, {"from": name, "sha256": sha256_of(data), "paintings": None}
+    stage = input_stage(job)
+    if stage is None or stage.stage != "train":
+        raise UsageError(f"--input {job.input}: {job.stage} reads RUN/train, or --snapshot FILE")
+    proof, plan = stage.proof(BEST if best else NEWEST), stage.plan()
+    paintings = plan.input["from"] if plan else None
+    source = {"from": stage.name, "sha256": proof.sha256, "paintings": paintings}
+    return lambda: stage.read_proven(proof), source
+
+
+def loaded_network(read: Callable[[], bytes], name: str, workers: int) -> "Generator":
+    """The generator, ready to draw with so many threads."""
+    import torch
+
+    from machineray.gan.state import load_snapshot
+
+    torch.set_num_threads(workers)
+    return load_snapshot(read(), name).generator
