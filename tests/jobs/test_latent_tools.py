@@ -300,7 +300,7 @@ def options(tool: Tool, picture: str) -> dict[str, Any]:
     return SHORT[tool] | ({"picture": picture} if tool is project else {})
 
 
-@pytest.mark.parametrize("tool", SHORT)
+@pytest.mark.parametrize("tool", SHORT, ids=lambda tool: tool.__name__)
 def test_stopped_anywhere_it_ends_with_the_same_bytes(
     root: Path, tool: Tool, picture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,7 +317,7 @@ def test_stopped_anywhere_it_ends_with_the_same_bytes(
     assert files(root / "runs" / job.run / name) == files(whole)
 
 
-@pytest.mark.parametrize("tool", SHORT)
+@pytest.mark.parametrize("tool", SHORT, ids=lambda tool: tool.__name__)
 def test_run_twice_it_does_nothing_twice(root: Path, tool: Tool, picture: str) -> None:
     own = options(tool, picture)
     folder = done(root, tool, f"twice-{tool.__name__}", "light", **own)
@@ -327,7 +327,7 @@ def test_run_twice_it_does_nothing_twice(root: Path, tool: Tool, picture: str) -
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-@pytest.mark.parametrize("tool", SHORT)
+@pytest.mark.parametrize("tool", SHORT, ids=lambda tool: tool.__name__)
 def test_it_reads_a_training_or_a_snapshot(root: Path, tool: Tool, picture: str) -> None:
     job = Job(stage=tool.__name__, run="mistaken", root=str(root), input="light/augment")
     with pytest.raises(UsageError, match=rf"{tool.__name__} reads RUN/train"):
@@ -336,7 +336,7 @@ def test_it_reads_a_training_or_a_snapshot(root: Path, tool: Tool, picture: str)
 
 
 @pytest.mark.xdist_group("s3")
-@pytest.mark.parametrize("tool", SHORT)
+@pytest.mark.parametrize("tool", SHORT, ids=lambda tool: tool.__name__)
 def test_on_a_bucket_it_is_the_same(root: Path, tool: Tool, picture: str, s3_root: str) -> None:
     """Snapshot, picture and what is written are in the bucket."""
     own = options(tool, picture)
