@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from machineray.errors import InputError
 from machineray.gan.ada import Adaptation
@@ -21,6 +22,7 @@ from machineray.gan.steps import Training
 
 FORMAT = 1
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
+_FIRST_MAPS = {"constant", "first.weight"}  # of either generator: their size is the picture's
 _FROZEN = "features."  # comes with its package, not with every checkpoint
 
 
@@ -109,18 +111,25 @@ def restore(training: Training, data: bytes, name: str) -> dict[str, Any]:
 def transfer(training: Training, data: bytes, name: str) -> int:
     """Take from a snapshot what fits by name and shape, also of a lower resolution: how much.
 
-    Both generators get it; the discriminator begins anew. InputError when nothing fits.
+    The first maps of other proportions are resampled. Both generators get it; the discriminator
+    begins anew. InputError when nothing fits.
     """
     tensors, _ = unpacked(data, name)
+    wanted = training.generator.state_dict()
+    for key in _FIRST_MAPS & wanted.keys() & tensors.keys():
+        (*channels, height, width), found = wanted[key].shape, tensors[key]
+        is_like = found.dim() == 4 and list(found.shape[:2]) == channels
+        if is_like and found.shape != wanted[key].shape:
+            tensors[key] = F.interpolate(found, (height, width), mode="bilinear")
     fitting = {
-        key: value
-        for key, value in training.generator.state_dict().items()
+        key: tensors[key]
+        for key, value in wanted.items()
         if key in tensors and tensors[key].shape == value.shape
     }
     if not fitting:
         raise InputError(f"{name}: nothing in it fits into {training.preset.name}")
     for network in (training.generator, training.generator_ema):
-        network.load_state_dict({key: tensors[key] for key in fitting}, strict=False)
+        network.load_state_dict(fitting, strict=False)
     return len(fitting)
 
 

@@ -78,6 +78,19 @@ def test_a_larger_training_takes_the_layers_that_it_shares(small: Preset) -> Non
     assert any(name.startswith("blocks.1") for name in moved)
 
 
+def test_a_training_of_other_proportions_begins_with_a_squares_pictures(small: Preset) -> None:
+    """All weights are taken; the first maps are the square's, squeezed from four columns to two."""
+    square, tall = training_of(small, 1), training_of(replace(small, resolution="8x16"), 2)
+
+    taken = transfer(tall, snapshot_bytes(square, {}), "s")
+
+    assert taken == len(square.generator.state_dict())
+    name = "constant" if small.generator == "stylegan2" else "first.weight"
+    wide, narrow = (t.generator_ema.state_dict()[name] for t in (square, tall))
+    assert narrow.shape[2:] == (4, 2)
+    torch.testing.assert_close(narrow, (wide[..., ::2] + wide[..., 1::2]) / 2)
+
+
 def test_a_snapshot_of_nothing_like_it_is_refused(small: Preset) -> None:
     tensors = {"elsewhere": torch.zeros(3)}
 
