@@ -21,7 +21,8 @@ def measure(name: str, batch: int, samples: int) -> str:
 
     def once(start: int) -> None:
         z, rngs = latents(range(start, start + batch), generator.z_dim)
-        draw(generator, z.to(device), sample_noise(rngs, device)).cpu()
+        noise = sample_noise(rngs, generator.noise_shapes, device)
+        draw(generator, z.to(device), noise).cpu()
 
     with torch.inference_mode():
         once(0)

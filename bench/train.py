@@ -1,71 +1,244 @@
-"""Training: pictures a second and CPU seconds a picture, by preset and number of threads.
+"""Training and drawing at the equal network: what other trainers were measured with.
 
-.venv/bin/python bench/train.py [--preset tiny --preset demo] [--threads 2] [--steps 6]
+.venv/bin/python bench/train.py [train64 train128 generate256 ada64 counts] [--repeat 2]
+.venv/bin/python bench/train.py --preset tiny --preset demo   # these networks' plain steps
+
+The equal network: stylegan2 x stylegan2, channel_base 16384, channel_max 512, 8 mapping layers, z
+512, batch 8, single precision. The regularisers are amortised: of 16 steps 12 are plain, 3 have
+path lengths, 1 has R1, too; a step of each kind is measured. A process a row: its peak is the
+row's. img/s is by the clock, and means little where others want the cores; "bound" is what the CPU
+seconds allow on cores that are free.
 """
 
 import argparse
+import json
 import os
 import platform
 import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+# row: (what it is called, its goals: at least img/s, at most CPU-s an image, at most GB)
+GOALS = {
+    "train64": ("train 64 px", 0.73, 2.4, None),
+    "train128": ("train 128 px", 0.37, 4.1, 3.5),
+    "generate256": ("generate 256 px", 3.4, None, None),
+}
+ROWS = (*GOALS, "ada64", "counts")
+# kind of step: (an iteration that is one, how many of 16 are)
+KINDS = {"plain": (1, 12), "path length": (4, 3), "both": (0, 1)}
+ADA_P = 0.5
 
 
-def measure(name: str, threads: int, steps: int) -> str:
+def equal_network(px: int, augment: str = "none") -> Any:
+    from machineray.gan.presets import preset_named
+
+    preset = preset_named("paintings256")
+    return replace(preset, name=f"equal{px}", resolution=px, batch=8, group=4, augment=augment)
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """(CPU seconds, seconds by the clock)."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+class Trainer:
+    """A training on pictures of noise whose steps of any kind can be timed."""
+
+    def __init__(self, preset: Any, p: float = 0.0) -> None:
+        import torch
+
+        from machineray.gan.compute import Compute
+        from machineray.gan.steps import new_training
+        from machineray.gan.world import World
+
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.training = new_training(preset, 0, Compute(World(device=device)))
+        self.training.adaptation.p = self.p = p
+        px = preset.resolution
+        self.real_img = torch.rand(preset.batch, 3, px, px, device=device) * 2 - 1
+
+    def step(self, iteration: int) -> tuple[float, float]:
+        from machineray.gan.steps import step
+
+        self.training.nimg = iteration * self.training.preset.batch
+        self.training.adaptation.p = self.p
+        return timed(
+            lambda: [float(value) for value in step(self.training, self.real_img).values()]
+        )
+
+
+def train_row(preset: Any, repeat: int) -> dict[str, Any]:
+    """The least of `repeat` steps of each kind, and their mean as often as they come."""
+    trainer = Trainer(preset)
+    kinds = KINDS if preset.discriminator == "stylegan2" else {"plain": (1, 16)}
+    peaks, best = {}, {}
+    trainer.step(1)
+    for kind, (iteration, _) in kinds.items():
+        best[kind] = min(trainer.step(iteration) for _ in range(repeat))
+        peaks[kind] = peak_gb()
+    cpu, wall = (
+        sum(best[kind][i] * often for kind, (_, often) in kinds.items()) / 16 / preset.batch
+        for i in (0, 1)
+    )
+    return {
+        "cpu": cpu,
+        "img_s": 1 / wall,
+        "peaks": peaks,
+        "kinds": {kind: seconds[0] / preset.batch for kind, seconds in best.items()},
+    }
+
+
+def generate_row(px: int, samples: int, repeat: int) -> dict[str, Any]:
+    """Samples one at a time, as `mray run generate` draws them; the best of `repeat` rounds."""
+    from machineray.gan.networks import new_generator
+    from machineray.gan.sampling import sample
+
+    generator = new_generator(equal_network(px)).eval().requires_grad_(False)
+    list(sample(generator, [0]))
+    cpu, wall = min(timed(lambda: list(sample(generator, range(samples)))) for _ in range(repeat))
+    return {"cpu": cpu / samples, "img_s": samples / wall, "peaks": {"": peak_gb()}}
+
+
+def ada_row(px: int, repeat: int) -> dict[str, float]:
+    """Plain steps without and with augmentation at p = .5, by turns: CPU seconds an image."""
+    plain, augmented = Trainer(equal_network(px)), Trainer(equal_network(px, "ada"), ADA_P)
+    seconds: dict[str, list[float]] = {"none": [], "ada": []}
+    for turn in range(repeat + 1):
+        for name, trainer in (("none", plain), ("ada", augmented)):
+            cpu = trainer.step(1)[0] / 8
+            seconds[name] += [cpu] if turn else []
+    return {name: min(values) for name, values in seconds.items()}
+
+
+def peak_gb() -> float:
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def machine() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name(0)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    load = f", load {os.getloadavg()[0]:.1f} at the start"
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores{load}"
+
+
+def row_of(name: str, threads: int, repeat: int) -> dict[str, Any]:
     import torch
 
     from machineray.gan.presets import preset_named
-    from machineray.gan.randomness import generator_for
-    from machineray.gan.steps import new_training, step
 
     torch.set_num_threads(threads)
-    preset = preset_named(name)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    training = new_training(preset, 0, device)
-    side = preset.resolution
-    rng = generator_for("bench", device=device)
-    real_img = torch.rand(preset.batch, 3, side, side, generator=rng, device=device) * 2 - 1
-    # 16 steps are one turn of the lazy regularisers; a first turn warms caches and allocators.
-    turn = max(steps, 16) if preset.discriminator == "stylegan2" and side <= 64 else steps
-    for _ in range(min(turn, 3)):
-        step(training, real_img, rng)
-    training.nimg = 0
-    wall, cpu = time.perf_counter(), time.process_time()
-    for _ in range(turn):
-        step(training, real_img, rng)
-    images = turn * preset.batch
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    millions = sum(p.numel() for p in training.generator.parameters()) / 1e6
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    kind = f"{preset.generator} x {preset.discriminator}"
-    return (
-        f"{name:<14} {kind:<22} {side:>5} {millions:>6.2f} {preset.batch:>5} {threads:>7} "
-        f"{images / wall:>7.2f} {cpu / images:>8.4f} {peak_mib:>9.0f}"
+    if name.startswith("train"):
+        return train_row(equal_network(int(name.removeprefix("train"))), repeat)
+    if name == "generate256":
+        return generate_row(256, 8, repeat)
+    return ada_row(64, repeat) if name == "ada64" else train_row(preset_named(name), repeat)
+
+
+def measured(name: str, threads: int, repeat: int) -> dict[str, Any]:
+    """The row, of a process of its own."""
+    command = [sys.executable, __file__, "--only", name]
+    command += ["--threads", str(threads), "--repeat", str(repeat)]
+    spin = {"GOMP_SPINCOUNT": "10000"} | dict(os.environ)  # as `mray` sets it
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, env=spin)
+    found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    return found
+
+
+def print_row(name: str, found: dict[str, Any], threads: int) -> None:
+    label, img_s, cpu, gb = GOALS.get(name, (name, None, None, None))
+    peak = max(found["peaks"].values())
+    goals = (
+        f"{img_s:.2f} img/s" if img_s else "",
+        f"{cpu:.1f} CPU-s" if cpu else "",
+        f"{gb:.1f} GB" if gb else "",
     )
+    print(
+        f"{label:<16} {found['img_s']:>6.2f} {threads / found['cpu']:>6.2f} "
+        f"{found['cpu']:>9.3f} {peak:>8.2f}   "
+        f"{', '.join(filter(None, goals))}",
+        flush=True,
+    )
+    if len(found["peaks"]) > 1:
+        kinds = [
+            f"{k} {s:.2f} CPU-s, {found['peaks'][k]:.2f} GB" for k, s in found["kinds"].items()
+        ]
+        print(f"  a step, an image; peak until then: {'; '.join(kinds)}", flush=True)
+
+
+def print_counts() -> None:
+    """The figures that are the same on every machine, by preset."""
+    from machineray.gan.counts import counted
+    from machineray.gan.presets import PRESETS, preset_named
+
+    print(
+        "\ncounted on paper; GFLOP a training picture (regularisers amortised) and of a drawn one,"
+        "\nMB a picture that graphs keep, MB a step that a process sends"
+    )
+    print(
+        f"{'preset':<15} {'G M':>6} {'D M':>6} {'train':>7} {'draw':>6} {'G':>6} {'D':>6} "
+        f"{'R1':>6} {'path':>6} {'sent':>6}"
+    )
+    config_f = replace(preset_named("paintings1024"), name="paintings1024f", channel_base=32768)
+    networks = (*PRESETS, equal_network(64), equal_network(128), config_f)
+    for preset in dict.fromkeys(networks):
+        c = counted(preset)
+        kept = [
+            f"{part.kept_bytes / 1e6:>6.1f}" if part else f"{'-':>6}"
+            for part in (c.generated, c.discriminator_step, c.r1, c.path_length)
+        ]
+        print(
+            f"{preset.name:<15} {c.generator_parameters / 1e6:>6.2f} "
+            f"{c.discriminator_parameters / 1e6:>6.2f} {c.gflop:>7.1f} {c.generated.gflop:>6.1f} "
+            f"{' '.join(kept)} {c.sent_bytes / 1e6:>6.1f}",
+            flush=True,
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", action="append")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("rows", nargs="*", help=f"of {', '.join(ROWS)}; default all")
+    parser.add_argument("--preset", action="append", default=[], help="also a preset's steps")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=2, help="the best of so many counts")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
-        print(measure(arguments.only, arguments.threads, arguments.steps))
+        print(json.dumps(row_of(arguments.only, arguments.threads, arguments.repeat)))
         return
     import torch
 
-    where = torch.cuda.get_device_name(0) if torch.cuda.is_available() else platform.machine()
-    print(f"train: fp32, torch {torch.__version__}, {where}")
-    print(
-        f"{'preset':<14} {'G x D':<22} {'px':>5} {'G, M':>6} {'batch':>5} {'threads':>7} "
-        f"{'img/s':>7} {'CPU-s/img':>8} {'peak MiB':>9}"
-    )
-    for preset in arguments.preset or ["tiny", "demo"]:
-        command = [sys.executable, __file__, *sys.argv[1:], "--only", preset]
-        print(subprocess.run(command, check=True, capture_output=True, text=True).stdout, end="")
+    rows = arguments.rows or ([] if arguments.preset else ROWS)
+    print(f"train: fp32, torch {torch.__version__}, {arguments.threads} threads, {machine()}")
+    print("network: stylegan2 x stylegan2, base 16384, max 512, mapping 8, z 512, batch 8")
+    print(f"{'':<16} {'img/s':>6} {'bound':>6} {'CPU-s/img':>9} {'peak GB':>8}   goal")
+    for name in (*[row for row in rows if row in GOALS], *arguments.preset):
+        print_row(name, measured(name, arguments.threads, arguments.repeat), arguments.threads)
+    if "ada64" in rows:
+        found = measured("ada64", arguments.threads, arguments.repeat)
+        more = found["ada"] / found["none"] - 1
+        print(
+            f"augmentation at p = {ADA_P}, 64 px, by turns: {found['none']:.3f} CPU-s an image "
+            f"without, {found['ada']:.3f} with: {more:+.1%}   goal: at most 15 %"
+        )
+    if "counts" in rows:
+        print_counts()
 
 
 if __name__ == "__main__":

@@ -7,9 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def logistic_d(real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-    """Non-saturating logistic loss of the discriminator (Goodfellow et al. 2014), the mean."""
-    return F.softplus(-real_logits).mean() + F.softplus(gen_logits).mean()
+def logistic_real(logits: Tensor) -> Tensor:
+    """The discriminator's non-saturating logistic loss (Goodfellow et al. 2014): real pictures."""
+    return F.softplus(-logits).mean()
+
+
+def logistic_gen(logits: Tensor) -> Tensor:
+    """Its other half: generated pictures."""
+    return F.softplus(logits).mean()
 
 
 def logistic_g(gen_logits: Tensor) -> Tensor:
@@ -17,9 +22,14 @@ def logistic_g(gen_logits: Tensor) -> Tensor:
     return F.softplus(-gen_logits).mean()
 
 
-def hinge_d(real_logits: Tensor, gen_logits: Tensor) -> Tensor:
-    """Hinge loss of the discriminator (Lim & Ye 2017, arXiv 1705.02894), the mean."""
-    return F.relu(1 - real_logits).mean() + F.relu(1 + gen_logits).mean()
+def hinge_real(logits: Tensor) -> Tensor:
+    """The discriminator's hinge loss (Lim & Ye 2017, arXiv 1705.02894): real pictures."""
+    return F.relu(1 - logits).mean()
+
+
+def hinge_gen(logits: Tensor) -> Tensor:
+    """Its other half: generated pictures."""
+    return F.relu(1 + logits).mean()
 
 
 def hinge_g(gen_logits: Tensor) -> Tensor:

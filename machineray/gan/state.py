@@ -18,7 +18,7 @@ from machineray.gan.ada import Adaptation
 from machineray.gan.header import METADATA, header_of
 from machineray.gan.networks import Generator, new_generator
 from machineray.gan.presets import Preset
-from machineray.gan.steps import Training
+from machineray.gan.steps import Training, laid_out
 
 FORMAT = 1
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
@@ -135,9 +135,13 @@ def transfer(training: Training, data: bytes, name: str) -> int:
 
 def _restore_adam(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
+    parameters = optimizer.param_groups[0]["params"]
     for key, value in tensors.items():
         index, _, kind = key.partition("/")
-        state.setdefault(int(index), {})[kind] = value
+        like = parameters[int(index)]
+        state.setdefault(int(index), {})[kind] = (
+            laid_out(value, like) if value.shape == like.shape else value
+        )
     whole = optimizer.state_dict()
     whole["state"] = state
     optimizer.load_state_dict(whole)

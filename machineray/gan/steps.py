@@ -15,10 +15,12 @@ from machineray.gan.ada import Adaptation
 from machineray.gan.compute import Compute
 from machineray.gan.layers import at_least_single
 from machineray.gan.losses import (
-    hinge_d,
     hinge_g,
-    logistic_d,
+    hinge_gen,
+    hinge_real,
     logistic_g,
+    logistic_gen,
+    logistic_real,
     path_lengths,
     r1_penalty,
 )
@@ -73,7 +75,7 @@ def new_training(preset: Preset, seed: int, compute: Compute | None = None) -> T
         discriminator = new_discriminator(preset, seed)
         ema = new_generator(preset)
     ema.load_state_dict(generator.state_dict())
-    ema.requires_grad_(False).eval().to(compute.device)
+    compute.place(ema.requires_grad_(False).eval())
     compute.place(generator)
     compute.place(discriminator)
     return Training(
@@ -83,8 +85,8 @@ def new_training(preset: Preset, seed: int, compute: Compute | None = None) -> T
         generator,
         discriminator,
         ema,
-        _adam(generator, preset.learning_rate_g, PATH_LENGTH_EVERY, _has_path_length(preset)),
-        _adam(discriminator, preset.learning_rate_d, R1_EVERY, _has_r1(preset)),
+        _adam(generator, preset.learning_rate_g, PATH_LENGTH_EVERY, has_path_length(preset)),
+        _adam(discriminator, preset.learning_rate_d, R1_EVERY, has_r1(preset)),
         torch.zeros((), device=compute.device),
     )
 
@@ -97,15 +99,18 @@ def _adam(network: torch.nn.Module, rate: float, every: int, is_lazy: bool) -> t
     return torch.optim.Adam(learned, lr=rate * ratio, betas=betas, eps=1e-8, fused=True)
 
 
-def _has_r1(preset: Preset) -> bool:
+def has_r1(preset: Preset) -> bool:
+    """Whether a training of this preset has the penalty of large gradients."""
     return preset.discriminator == "stylegan2"
 
 
-def _has_path_length(preset: Preset) -> bool:
+def has_path_length(preset: Preset) -> bool:
+    """Whether a training of this preset has the regulariser of path lengths."""
     return (preset.generator, preset.discriminator) == ("stylegan2", "stylegan2")
 
 
-_LOSSES_D = {"stylegan2": logistic_d, "projected": hinge_d}
+# Of the discriminator: for real pictures and for generated ones.
+_LOSSES_D = {"stylegan2": (logistic_real, logistic_gen), "projected": (hinge_real, hinge_gen)}
 _LOSSES_G = {"stylegan2": logistic_g, "projected": hinge_g}
 
 
@@ -146,6 +151,12 @@ def passes(training: Training, groups: int) -> list[Pass]:
     ]
 
 
+def laid_out(values: Tensor, like: Tensor) -> Tensor:
+    """The values in the order of memory of `like`: Adam takes several times as long otherwise."""
+    same = values.stride() == like.stride()
+    return values if same else torch.empty_like(like).copy_(values)
+
+
 class Sums:
     """Gradients of a network and named values, summed over passes and then over processes."""
 
@@ -175,7 +186,7 @@ class Sums:
         ]
         total = world.total([*gradients, *self.values.values()])
         for parameter, gradient in zip(self.parameters, total, strict=False):
-            parameter.grad = gradient
+            parameter.grad = laid_out(gradient, parameter)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return dict(zip(self.values, total[len(gradients) :], strict=True))
@@ -195,10 +206,11 @@ def step(training: Training, real_img: Tensor) -> Values:
     # too. Several save memory, which kept pictures would cost: they are made once more.
     kept = [_made(part) for part in todo] if len(todo) == 1 else None
     values = _discriminator_step(training, real_img, todo, kept)
-    if _has_r1(preset) and iteration % R1_EVERY == 0:
-        values |= _r1_step(training, real_img, todo)
     values |= _generator_step(training, todo, kept)
-    if _has_path_length(preset) and iteration % PATH_LENGTH_EVERY == 0:
+    # The regularisers come last: until the generator's step the graph of its pictures is kept.
+    if has_r1(preset) and iteration % R1_EVERY == 0:
+        values |= _r1_step(training, real_img, todo)
+    if has_path_length(preset) and iteration % PATH_LENGTH_EVERY == 0:
         values |= _path_length_step(training, passes(training, max(1, groups // 2)))
     training.nimg += preset.batch
     _adapt(training, iteration, values)
@@ -226,6 +238,7 @@ def _discriminator_step(
     training: Training, real_img: Tensor, todo: list[Pass], kept: list[Made] | None
 ) -> Values:
     discriminator, zero = training.discriminator, torch.zeros((), device=training.compute.device)
+    loss_real, loss_gen = _LOSSES_D[training.preset.discriminator]
     told = ("loss_d", "logits_real", "logits_gen", "sign_real")
     sums = Sums(training.optimizer_d, **dict.fromkeys(told, zero))
     for number, part in enumerate(todo):
@@ -233,19 +246,16 @@ def _discriminator_step(
             made = kept[number] if kept else _made(part)
             seen = _augmented(training, real_img[part.place], part.random("augment real"))
             real_maps = discriminator.project(seen)
+        # One after the other: the maps of only one are kept at a time.
         with training.compute.autocast():
-            pairs = zip(real_maps, made.maps, strict=True)
-            both = training.judge([torch.cat((real, gen.detach())) for real, gen in pairs])
-            real_logits, gen_logits = at_least_single(both).chunk(2)
-        loss = _LOSSES_D[training.preset.discriminator](real_logits, gen_logits)
-        sums.add(
-            loss,
-            part.weight,
-            loss_d=loss,
-            logits_real=real_logits.mean(),
-            logits_gen=gen_logits.mean(),
-            sign_real=real_logits.sign().mean(),
-        )
+            logits = at_least_single(training.judge(real_maps))
+        loss = loss_real(logits)
+        signs = logits.sign().mean()
+        sums.add(loss, part.weight, loss_d=loss, logits_real=logits.mean(), sign_real=signs)
+        with training.compute.autocast():
+            logits = at_least_single(training.judge([x.detach() for x in made.maps]))
+        loss = loss_gen(logits)
+        sums.add(loss, part.weight, loss_d=loss, logits_gen=logits.mean())
     return sums.descend(training.compute.world)
 
 
@@ -344,7 +354,6 @@ def _update_ema(training: Training) -> None:
     half_life_nimg = min(preset.ema_kimg * 1000, training.nimg * preset.ema_ramp)
     weight = 1 - 0.5 ** (preset.batch / max(half_life_nimg, 1e-8))
     average, now = training.generator_ema, training.generator
-    pairs = zip(average.parameters(), now.parameters(), strict=True)
-    for mean, parameter in pairs:
+    for mean, parameter in zip(average.parameters(), now.parameters(), strict=True):
         mean.lerp_(parameter, weight)
     average.w_avg.lerp_(now.w_avg, weight)

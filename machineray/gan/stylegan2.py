@@ -62,9 +62,7 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
         """(N, inputs, H, W), (N, w_dim), noise at the new size -> (N, outputs, H or 2H, …)."""
-        y = self.conv(x, w)
-        y = y + noise * self.noise_strength
-        return activated(y + self.bias[:, None, None])
+        return self.conv.activated(x, w, noise * self.noise_strength, self.bias)
 
 
 class SynthesisBlock(nn.Module):
@@ -144,15 +142,14 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv0 = Conv(inputs, inputs, 3)
-        self.conv1 = Conv(inputs, outputs, 3, down=True)
+        self.conv0 = Conv(inputs, inputs, 3, active=True)
+        self.conv1 = Conv(inputs, outputs, 3, down=True, active=True)
         self.shortcut = Conv(inputs, outputs, 1, bias=False, down=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, H/2, W/2)."""
-        y = activated(self.conv1(activated(self.conv0(x))))
-        shortcut: Tensor = self.shortcut(x)
-        return (y + shortcut) / math.sqrt(2)
+        y: Tensor = self.conv1(self.conv0(x)) + self.shortcut(x)
+        return y / math.sqrt(2)
 
 
 class StyleGAN2Discriminator(nn.Module):
@@ -162,11 +159,11 @@ class StyleGAN2Discriminator(nn.Module):
         super().__init__()
         self.group = group
         widths = [channels_at(side, channel_base, channel_max) for side in size.sides[::-1]]
-        self.from_rgb = Conv(3, widths[0], 1)
+        self.from_rgb = Conv(3, widths[0], 1, active=True)
         self.blocks = nn.ModuleList(
             ResidualBlock(widths[i], widths[i + 1]) for i in range(len(widths) - 1)
         )
-        self.epilogue = Conv(widths[-1] + 1, widths[-1], 3)
+        self.epilogue = Conv(widths[-1] + 1, widths[-1], 3, active=True)
         self.hidden = Linear(widths[-1] * math.prod(size.shapes[0]), widths[-1])
         self.logit = Linear(widths[-1], 1)
 
@@ -180,11 +177,11 @@ class StyleGAN2Discriminator(nn.Module):
     def judge(self, maps: list[Tensor]) -> Tensor:
         """[(N, 3, H, W) in [-1, 1]] -> logits (N,)."""
         (images,) = maps
-        x = activated(self.from_rgb(images))
+        x = self.from_rgb(images)
         for block in self.blocks:
             x = block(x)
         with full_precision(x):
-            x = activated(self.epilogue(minibatch_stddev(at_least_single(x), self.group)))
+            x = self.epilogue(minibatch_stddev(at_least_single(x), self.group))
             logits: Tensor = self.logit(activated(self.hidden(x.flatten(1))))
         return logits[:, 0]
 

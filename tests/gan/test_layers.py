@@ -115,6 +115,14 @@ def test_equalised_layers_keep_the_variance() -> None:
 
     for layer in (Linear(256, 64), Linear(256, 64, lr_multiplier=0.01)):
         assert float(layer(x).detach().std()) == pytest.approx(1.0, rel=0.1)
+    maps = x.reshape(64, 256, 8, 8)[:, :64]
+    for conv in (Conv(64, 64, 1), Conv(64, 64, 3)):
+        inside = conv(maps).detach()[:, :, 1:-1, 1:-1]
+        assert float(inside.std()) == pytest.approx(1.0, rel=0.1)
+        assert float(conv.weight.detach().std()) == pytest.approx(1.0, rel=0.05)  # the gain is outside
+    active = Conv(64, 64, 3, active=True)(maps).detach()[:, :, 1:-1, 1:-1]
+    # lrelu of a normal variable has the mean square (1 + 0.2^2) / 2, and twice that is 1.04
+    assert float(active.square().mean()) == pytest.approx(1.04, rel=0.1)
 
 
 def test_a_learning_rate_multiplier_slows_the_function_down() -> None:
