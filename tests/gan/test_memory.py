@@ -15,7 +15,7 @@ from machineray.gan.memory import is_out_of_memory, memory_watched
 from machineray.gan.presets import preset_named
 
 # What a process of its own does: limit its memory to what it has and ROOM, then try a step.
-ROOM = 900 * 2**20
+ROOM = 700 * 2**20
 LIMITED = """
 import resource, sys
 from pathlib import Path
