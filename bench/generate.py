@@ -12,12 +12,12 @@ import time
 def measure(name: str, batch: int, samples: int) -> str:
     import torch
 
-    from machineray.gan.networks import draw, latents, new_generator
+    from machineray.gan.networks import draw, for_drawing, latents, new_generator
     from machineray.gan.presets import preset_named
     from machineray.gan.randomness import sample_noise
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    generator = new_generator(preset_named(name)).eval().to(device)
+    generator = for_drawing(new_generator(preset_named(name)).to(device))
 
     def once(start: int) -> None:
         z, rngs = latents(range(start, start + batch), generator.z_dim)

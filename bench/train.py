@@ -98,10 +98,10 @@ def train_row(preset: Any, repeat: int) -> dict[str, Any]:
 
 def generate_row(px: int, samples: int, repeat: int) -> dict[str, Any]:
     """Samples one at a time, as `mray run generate` draws them; the best of `repeat` rounds."""
-    from machineray.gan.networks import new_generator
+    from machineray.gan.networks import for_drawing, new_generator
     from machineray.gan.sampling import sample
 
-    generator = new_generator(equal_network(px)).eval().requires_grad_(False)
+    generator = for_drawing(new_generator(equal_network(px)))
     list(sample(generator, [0]))
     cpu, wall = min(timed(lambda: list(sample(generator, range(samples)))) for _ in range(repeat))
     return {"cpu": cpu / samples, "img_s": samples / wall, "peaks": {"": peak_gb()}}

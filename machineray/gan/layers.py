@@ -216,40 +216,61 @@ class ModulatedConv(nn.Module):
         self.affine = Linear(w_dim, inputs, bias=1.0)
         self.gain = 1 / math.sqrt(inputs * kernel**2)
         self.demodulate, self.up = demodulate, up
+        self._drawn: tuple[tuple[int, int], Tensor, tuple[Tensor, Tensor]] | None = None
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """(N, inputs, H, W), (N, w_dim) -> (N, outputs, H, W), or (N, outputs, 2H, 2W)."""
-        # The equalising gain is the style's: that has fewer numbers than weights or maps.
-        style = self.affine(w) * self.gain
-        y = self._convolved(x, style)
-        return y * self._demodulation(style) if self.demodulate else y
+        style, kernel, energies = self._factors(w)
+        y = self._convolved(x, style, kernel)
+        return y * _demodulation(style, energies) if self.demodulate else y
 
     def activated(self, x: Tensor, w: Tensor, noise: Tensor, bias: Tensor) -> Tensor:
         """`activated` of the demodulated result, the noise and the bias (outputs,) added."""
-        style = self.affine(w) * self.gain
-        factor = self._demodulation(style) * ACTIVATION_GAIN
-        y = torch.addcmul(bias[:, None, None] * ACTIVATION_GAIN, self._convolved(x, style), factor)
+        style, kernel, energies = self._factors(w)
+        factor = _demodulation(style, energies) * ACTIVATION_GAIN
+        y = self._convolved(x, style, kernel)
+        y = torch.addcmul(bias[:, None, None] * ACTIVATION_GAIN, y, factor)
         return rectified_(y.add_(noise * ACTIVATION_GAIN))
 
-    def _convolved(self, x: Tensor, style: Tensor) -> Tensor:
-        if self.weight.shape[2] == 1 and not self.up:
-            # Weights of its own for each sample, after all: it is a product of matrices.
-            weights = self.weight[:, :, 0, 0] * style[:, None]
-            pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
-            y = torch.bmm(pixels, weights.transpose(1, 2)).transpose(1, 2)
-            return y.reshape(*y.shape[:2], *x.shape[2:])
-        y = x * style[:, :, None, None]
-        if not self.up:
-            return F.conv2d(y, self.weight, padding=self.weight.shape[2] // 2)
-        # Zeros between the pixels, the convolution, the filter: they commute, and so the
-        # convolution has a quarter of the products that it has on an enlarged map.
-        y = F.conv_transpose2d(y, self.weight.flip(2, 3).transpose(0, 1), stride=2)
-        return blurred(y, padding=1, gain=4.0)
+    def _factors(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(style (N, inputs), the kernel, its energies): the equalising gain is in the style.
 
-    def _demodulation(self, style: Tensor) -> Tensor:
-        """eq. 3: 1 / sqrt(sum over inputs and taps of (style * weight)^2), (N, outputs, 1, 1)."""
-        energy = F.linear(style.square(), self.weight.square().sum(dim=(2, 3)))
-        return torch.rsqrt(energy + 1e-8)[:, :, None, None]
+        What follows from the weights alone is kept from one drawn picture to the next.
+        """
+        style = self.affine(w) * self.gain
+        if not torch.is_inference_mode_enabled() or self.weight.is_inference():
+            self._drawn = None
+            return style, *self._of_weights()
+        state = (self.weight.data_ptr(), self.weight._version)
+        if self._drawn is None or self._drawn[0] != state:
+            # The weights stay with it: their place in memory is nobody else's while it is known.
+            self._drawn = (state, self.weight.detach(), self._of_weights())
+        return style, *self._drawn[2]
+
+    def _of_weights(self) -> tuple[Tensor, Tensor]:
+        """(kernel as it is convolved with, sums of its squares over the taps (outputs, inputs))."""
+        weight = self.weight
+        energies = weight.square().sum(dim=(2, 3)) if self.demodulate else weight.new_zeros(0)
+        return (weight.flip(2, 3).transpose(0, 1) if self.up else weight), energies
+
+    def _convolved(self, x: Tensor, style: Tensor, kernel: Tensor) -> Tensor:
+        if self.up:
+            # Zeros between the pixels, the convolution, the filter: they commute, and so the
+            # convolution has a quarter of the products that it has on an enlarged map.
+            y = F.conv_transpose2d(x * style[:, :, None, None], kernel, stride=2)
+            return blurred(y, padding=1, gain=4.0)
+        if kernel.shape[2] > 1:
+            return F.conv2d(x * style[:, :, None, None], kernel, padding=kernel.shape[2] // 2)
+        # Weights of its own for each sample, after all: it is a product of matrices.
+        weights = kernel[:, :, 0, 0] * style[:, None]
+        pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
+        y = torch.bmm(pixels, weights.transpose(1, 2)).transpose(1, 2)
+        return y.reshape(*y.shape[:2], *x.shape[2:])
+
+
+def _demodulation(style: Tensor, energies: Tensor) -> Tensor:
+    """eq. 3: 1 / sqrt(sum over inputs and taps of (style * weight)^2), (N, outputs, 1, 1)."""
+    return torch.rsqrt(F.linear(style.square(), energies) + 1e-8)[:, :, None, None]
 
 
 def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:

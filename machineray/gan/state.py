@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from machineray.errors import InputError
 from machineray.gan.ada import Adaptation
 from machineray.gan.header import METADATA, header_of
-from machineray.gan.networks import Generator, new_generator
+from machineray.gan.networks import Generator, for_drawing, new_generator
 from machineray.gan.presets import Preset
 from machineray.gan.steps import Training, laid_out
 
@@ -71,7 +71,7 @@ def load_snapshot(data: bytes, name: str) -> Snapshot:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{name}: not a snapshot that this version can draw ({reason})") from error
-    return Snapshot(generator.requires_grad_(False).eval(), about)
+    return Snapshot(for_drawing(generator), about)
 
 
 def checkpoint_bytes(training: Training, about: dict[str, Any]) -> bytes:

@@ -119,7 +119,7 @@ def test_equalised_layers_keep_the_variance() -> None:
     for conv in (Conv(64, 64, 1), Conv(64, 64, 3)):
         inside = conv(maps).detach()[:, :, 1:-1, 1:-1]
         assert float(inside.std()) == pytest.approx(1.0, rel=0.1)
-        assert float(conv.weight.detach().std()) == pytest.approx(1.0, rel=0.05)  # the gain is outside
+        assert float(conv.weight.detach().std()) == pytest.approx(1.0, rel=0.05)  # gain apart
     active = Conv(64, 64, 3, active=True)(maps).detach()[:, :, 1:-1, 1:-1]
     # lrelu of a normal variable has the mean square (1 + 0.2^2) / 2, and twice that is 1.04
     assert float(active.square().mean()) == pytest.approx(1.04, rel=0.1)
@@ -127,15 +127,20 @@ def test_equalised_layers_keep_the_variance() -> None:
 
 def test_a_learning_rate_multiplier_slows_the_function_down() -> None:
     torch.manual_seed(7)
-    x, moved = torch.randn(16, 8), []
+    x, moved, lifted = torch.randn(16, 8), [], []
     for multiplier in (1.0, 0.01):
         layer = Linear(8, 8, lr_multiplier=multiplier)
         before = layer(x)
         with torch.no_grad():
             layer.weight += 0.1  # what a step of Adam does, whatever the gradient's size
         moved.append(float((layer(x) - before).detach().abs().mean()))
+        before = layer(x)
+        with torch.no_grad():
+            layer.bias += 0.1
+        lifted.append(float((layer(x) - before).detach().mean()))
 
     assert moved[1] == pytest.approx(moved[0] / 100, rel=1e-3)
+    assert lifted == pytest.approx([0.1, 0.001], rel=1e-3)
 
 
 def test_pixel_norm_has_a_mean_square_of_one() -> None:

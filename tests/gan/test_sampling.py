@@ -36,6 +36,21 @@ def test_a_seed_is_the_same_picture_in_any_batch(generator: Generator) -> None:
             np.testing.assert_array_equal(together[seed], picture)
 
 
+def test_a_picture_is_of_the_weights_as_they_are(generator: Generator, small: Preset) -> None:
+    """What follows from them is kept while drawing, and no longer than they stay."""
+    first = drawn(generator, [0])[0]
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter *= 1.5
+    other = new_generator(small).eval()
+    other.load_state_dict(generator.state_dict())
+
+    again = drawn(generator, [0])[0]
+
+    assert not np.array_equal(again, first)
+    np.testing.assert_array_equal(again, drawn(other, [0])[0])
+
+
 def test_seeds_differ(generator: Generator) -> None:
     first, second = drawn(generator, [0, 1]).values()
 

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from machineray.errors import UsageError
+from machineray.gan import features
 from machineray.gan.compute import Compute
 from machineray.gan.presets import Preset
 from machineray.gan.state import unpacked
@@ -76,9 +77,12 @@ def work(folder: Path) -> None:
 
 @pytest.fixture
 def double() -> Iterator[None]:
+    """Also of the feature network, which is made once a process."""
+    features._pretrained.cache_clear()
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+    features._pretrained.cache_clear()
 
 
 @pytest.fixture(scope="module")
