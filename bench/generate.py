@@ -31,7 +31,7 @@ def measure(name: str, batch: int, samples: int) -> str:
             once(start)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     return (
-        f"{name:<14} {generator.resolution:>5} {batch:>5} {torch.get_num_threads():>7} "
+        f"{name:<14} {generator.size!s:>7} {batch:>5} {torch.get_num_threads():>7} "
         f"{samples / wall:>9.2f} {cpu / samples:>8.4f}"
     )
 
@@ -47,7 +47,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     where = torch.cuda.get_device_name(0) if torch.cuda.is_available() else platform.machine()
     print(f"generate: fp32, torch {torch.__version__}, {where}")
-    print(f"{'preset':<14} {'px':>5} {'batch':>5} {'threads':>7} {'samples/s':>9} {'CPU-s':>8}")
+    print(f"{'preset':<14} {'px':>7} {'batch':>5} {'threads':>7} {'samples/s':>9} {'CPU-s':>8}")
     for preset in arguments.preset or ["tiny", "demo", "paintings256"]:
         for batch in (1, 8):
             print(measure(preset, batch, arguments.samples), flush=True)
