@@ -60,7 +60,10 @@ class Trainer:
         from machineray.gan.world import World
 
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.training = new_training(preset, 0, Compute(World(device=device)))
+        # As `mray run train` has it by default.
+        is_stylegan2 = preset.generator == preset.discriminator == "stylegan2"
+        compute = Compute(World(device=device), channels_last=is_stylegan2)
+        self.training = new_training(preset, 0, compute)
         self.training.adaptation.p = self.p = p
         px = preset.resolution
         self.real_img = torch.rand(preset.batch, 3, px, px, device=device) * 2 - 1

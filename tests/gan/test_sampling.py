@@ -103,3 +103,14 @@ def test_a_grid_has_its_pictures_in_reading_order() -> None:
     pictures = [np.full((2, 2, 3), level, np.uint8) for level in range(6)]
 
     assert grid(pictures, columns=3)[::2, ::2, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_a_generator_that_was_made_while_drawing_draws(small: Preset) -> None:
+    """Such weights have no version that tells whether they changed."""
+    with torch.inference_mode():
+        made = new_generator(small).eval()
+        first = drawn(made, [0])[0]
+        for parameter in made.parameters():
+            parameter *= 1.5
+
+        assert not np.array_equal(drawn(made, [0])[0], first)

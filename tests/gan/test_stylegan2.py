@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from machineray.gan import steps
-from machineray.gan.layers import activated, minibatch_stddev
+from machineray.gan.layers import ModulatedConv, activated, minibatch_stddev
 from machineray.gan.losses import path_lengths, r1_penalty
 from machineray.gan.networks import draw, new_generator
 from machineray.gan.presets import Preset, preset_named
@@ -105,6 +105,24 @@ def plain_judgement(discriminator: StyleGAN2Discriminator, images: Tensor) -> Te
     x = activated(conv(discriminator.epilogue, minibatch_stddev(x, 4)))
     x = activated(discriminator.hidden(x.flatten(1)))
     return discriminator.logit(x)[:, 0]
+
+
+def test_the_mapping_is_a_pixel_norm_and_layers_that_learn_a_hundredth() -> None:
+    """Karras 2019, app. C: a hundredth of the rate; at first w has about the variance of z."""
+    mapping = small_generator().mapping
+    z = torch.randn(5, 6).double() * 3
+
+    x = z / z.square().mean(dim=1, keepdim=True).sqrt()
+    for layer in mapping.layers:
+        weight, bias = layer.weight * 0.01 / math.sqrt(6), layer.bias * 0.01
+        x = activated(x @ weight.T + bias)
+
+    torch.testing.assert_close(mapping(z), x, rtol=1e-6, atol=1e-6)
+    fresh = StyleGAN2Generator(8, 512, 64, 8, 512)
+    assert float(fresh.mapping.layers[0].weight.detach().std()) == pytest.approx(100, rel=0.05)
+    for layer in fresh.modules():
+        if isinstance(layer, ModulatedConv):  # scales by one at w = 0
+            assert bool((layer.affine(torch.zeros(1, 512)) == 1).all())
 
 
 def test_the_generator_is_the_papers_equations_a_sample_at_a_time() -> None:
