@@ -15,6 +15,7 @@ from machineray.gan.losses import path_lengths, r1_penalty
 from machineray.gan.networks import draw, new_generator
 from machineray.gan.presets import Preset, preset_named
 from machineray.gan.randomness import BatchRandom, generator_for
+from machineray.gan.sizes import size_of
 from machineray.gan.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 
 FILTER = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.float64) / 8
@@ -33,7 +34,7 @@ def halved(x: Tensor) -> Tensor:
 
 def small_generator(resolution: int = 8) -> StyleGAN2Generator:
     torch.manual_seed(0)
-    generator = StyleGAN2Generator(resolution, 64, 5, 2, 6).double()
+    generator = StyleGAN2Generator(size_of(resolution), 64, 5, 2, 6).double()
     for name, parameter in generator.named_parameters():
         if "noise_strength" in name or "bias" in name:
             torch.nn.init.normal_(parameter)
@@ -42,7 +43,7 @@ def small_generator(resolution: int = 8) -> StyleGAN2Generator:
 
 def small_discriminator() -> StyleGAN2Discriminator:
     torch.manual_seed(0)
-    discriminator = StyleGAN2Discriminator(8, 64, 5, group=4).double()
+    discriminator = StyleGAN2Discriminator(size_of(8), 64, 5, group=4).double()
     for name, parameter in discriminator.named_parameters():
         if "bias" in name:
             torch.nn.init.normal_(parameter)
@@ -118,7 +119,7 @@ def test_the_mapping_is_a_pixel_norm_and_layers_that_learn_a_hundredth() -> None
         x = activated(x @ weight.T + bias)
 
     torch.testing.assert_close(mapping(z), x, rtol=1e-6, atol=1e-6)
-    fresh = StyleGAN2Generator(8, 512, 64, 8, 512)
+    fresh = StyleGAN2Generator(size_of(8), 512, 64, 8, 512)
     assert float(fresh.mapping.layers[0].weight.detach().std()) == pytest.approx(100, rel=0.05)
     for layer in fresh.modules():
         if isinstance(layer, ModulatedConv):  # scales by one at w = 0
