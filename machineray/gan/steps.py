@@ -152,7 +152,11 @@ def passes(training: Training, groups: int) -> list[Pass]:
 
 
 def laid_out(values: Tensor, like: Tensor) -> Tensor:
-    """The values in the order of memory of `like`: Adam takes several times as long otherwise."""
+    """The values in the order of memory of `like`.
+
+    Fused Adam on a CPU takes it for granted and would move other weights; the plain one takes
+    several times as long (DECISIONS.md).
+    """
     same = values.stride() == like.stride()
     return values if same else torch.empty_like(like).copy_(values)
 

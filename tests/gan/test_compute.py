@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from machineray.gan.compute import Compute
-from machineray.gan.presets import Preset
+from machineray.gan.presets import GeneratorKind, Preset, preset_named
+from machineray.gan.steps import Training, new_training, step
 from machineray.gan.training import Config, Snapshot, Tick, train
 
 
@@ -52,3 +53,31 @@ def test_compiled_networks_compute_the_same(
     monkeypatch.setattr(torch, "compile", lambda function: compile(function, backend="aot_eager"))
     plain = first_values(small, images, Compute())
     assert first_values(small, images, Compute(compile=True)) == pytest.approx(plain, rel=1e-4)
+
+
+@pytest.mark.parametrize("generator", ["stylegan2", "light"])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_adam_moves_the_weights_that_the_gradients_are_of(
+    generator: GeneratorKind, channels_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fused one does not look at the order of a tensor's memory; the plain one does."""
+    preset = replace(preset_named("tiny"), generator=generator)
+    real_img = torch.rand(preset.batch, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def moved() -> Training:
+        training = new_training(preset, 0, Compute(channels_last=channels_last))
+        step(training, real_img)
+        return training
+
+    fused = moved()
+    adam = torch.optim.Adam
+    monkeypatch.setattr(torch.optim, "Adam", lambda *a, **kw: adam(*a, **kw | {"fused": False}))
+    plain = moved()
+    assert not plain.optimizer_g.defaults["fused"]
+    for ours, theirs in (
+        (fused.generator, plain.generator),
+        (fused.discriminator, plain.discriminator),
+    ):
+        for (name, one), two in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+            # Adam's first step is as long for every gradient, lr = .0025, but the tiniest.
+            torch.testing.assert_close(one, two, rtol=0, atol=5e-4, msg=name)
