@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 FEATURES = "effnetlite0"
 INPUT_PX = 224  # what the network was trained on
-BATCH = 16
+BATCH = 8
 COLOUR_LEVELS = 6  # of each channel
 NEIGHBOURS = 3
 

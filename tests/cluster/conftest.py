@@ -29,7 +29,7 @@ CREDENTIALS = {
     "AWS_ENDPOINT_URL_S3": "AWS_ENDPOINT_URL",
     "AWS_DEFAULT_REGION": "AWS_DEFAULT_REGION",
 }
-SMALL = ("--cpu", "50m", "--memory", "1Gi", "--disk", "1Gi")
+SMALL = ("--cpu", "50m", "--memory", "2Gi", "--disk", "1Gi")
 
 Mray = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -17,8 +17,7 @@ pytestmark = [
 
 WORDS = ("--input", "demo/augment", "--preset", "tiny", "--kimg", "0.4")
 OFTEN = ("--checkpoint-seconds", "1")
-# A process of torchrun beside that of the training, and torch in both.
-TWO_NODES = (*SMALL[:2], "--memory", "2Gi", *SMALL[4:], "--nodes", "2")
+TWO_NODES = (*SMALL, "--nodes", "2")
 
 
 def log_of(namespace: str, pod: str) -> str:
