@@ -36,7 +36,8 @@ from machineray.gan.presets import Preset, preset_named
 from machineray.gan.quality import FIRST_SEED, held_out
 from machineray.gan.randomness import batch_order
 from machineray.gan.sampling import grid, sample
-from machineray.gan.steps import new_training, step
+from machineray.gan.state import snapshot_bytes
+from machineray.gan.steps import Training, new_training, step
 
 SIDE = 64
 SAMPLES = 400
@@ -107,8 +108,8 @@ class Judge:
         )
 
 
-def trained(preset: Preset, images: list[Picture], cpu_minutes: float) -> tuple[str, list[Picture]]:
-    """(what it took, samples of the average generator) after so much CPU time of training."""
+def trained(preset: Preset, images: list[Picture], cpu_minutes: float) -> tuple[str, Training]:
+    """(what it took, the training, ready to be drawn from) after so much CPU time."""
     training = new_training(preset, 0)
     spent = 0.0
     while spent < 60 * cpu_minutes:
@@ -119,9 +120,14 @@ def trained(preset: Preset, images: list[Picture], cpu_minutes: float) -> tuple[
         step(training, pixels.float() / 127.5 - 1)
         spent += time.process_time() - started
     calibrate(training.generator_ema)
-    drawn = sample(training.generator_ema, range(FIRST_SEED, FIRST_SEED + SAMPLES))
-    took = f"{spent / 60:>7.1f} {training.nimg:>7} {spent / training.nimg:>9.4f}"
-    return took, [picture for _, picture in drawn]
+    return f"{spent / 60:>7.1f} {training.nimg:>7} {spent / training.nimg:>9.4f}", training
+
+
+def keep(folder: Path, name: str, training: Training, samples: list[Picture]) -> None:
+    """A sheet of the samples, and the snapshot: `mray run generate --snapshot` draws more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(grid(samples[:48], 8)).save(folder / f"{name}.png")
+    (folder / f"{name}.safetensors").write_bytes(snapshot_bytes(training, {"row": name}))
 
 
 def main() -> None:
@@ -131,7 +137,7 @@ def main() -> None:
     parser.add_argument("--cpu-minutes", type=float, default=15.0)
     parser.add_argument("--row", nargs="*", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--sheets", type=Path, help="A folder for a picture of each row's samples.")
+    parser.add_argument("--keep", type=Path, help="A folder for each row's samples and snapshot.")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     found = squares(options.paintings)
@@ -144,11 +150,12 @@ def main() -> None:
     )
     print(HEAD, flush=True)
     for name in options.row:
-        took, samples = trained(ROWS[name], seen, options.cpu_minutes)
+        took, training = trained(ROWS[name], seen, options.cpu_minutes)
+        drawn = sample(training.generator_ema, range(FIRST_SEED, FIRST_SEED + SAMPLES))
+        samples = [picture for _, picture in drawn]
         print(f"{name:<12} {took} {judge.told(samples)}", flush=True)
-        if options.sheets:
-            options.sheets.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(grid(samples[:48], 8)).save(options.sheets / f"{name}.png")
+        if options.keep:
+            keep(options.keep, name, training, samples)
 
 
 if __name__ == "__main__":
