@@ -29,6 +29,7 @@ from machineray.storage import Store, open_store
 
 DEFAULT_ROOT = "mray-data"
 FILE = "FILE"  # the metavar of an option that names a file
+SHIPPED = "shipped"  # a snapshot's name: the one that comes with the package (MODEL_CARD.md)
 SIGTERM_EXIT = 128 + signal.SIGTERM
 
 JobFunction = Callable[..., Iterator[Event]]

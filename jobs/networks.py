@@ -1,14 +1,15 @@
 """The trained network that a job draws from: a run's snapshot, or any snapshot file."""
 
 from collections.abc import Callable
+from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs import FILE, Job
+from jobs import FILE, SHIPPED, Job
 from jobs.pictures import input_stage
 from jobs.training import BEST, NEWEST
-from machineray.errors import UsageError
+from machineray.errors import NotFoundError, UsageError
 from machineray.runs import sha256_of
 from machineray.storage import read_file
 
@@ -20,11 +21,23 @@ Psi = Annotated[
 ]
 SnapshotFile = Annotated[
     str | None,
-    typer.Option(metavar=FILE, help="Draw from this snapshot file instead of the run's."),
+    typer.Option(
+        metavar=FILE, help="Draw from this snapshot file, or 'shipped', instead of the run's."
+    ),
 ]
 Best = Annotated[
     bool, typer.Option("--best", help="From the snapshot with the lowest KID, not the newest.")
 ]
+
+
+def read_snapshot(place: str) -> tuple[bytes, str]:
+    """A snapshot that an option names, and its name: a file, s3://…, or the one that ships."""
+    if place != SHIPPED:
+        return read_file(place), place.rpartition("/")[2]
+    path = files("machineray.gan").joinpath("shipped", "abstract128.safetensors")
+    if not path.is_file():
+        raise NotFoundError("shipped: no snapshot is in this installation; name a file")
+    return path.read_bytes(), SHIPPED
 
 
 def chosen_network(
@@ -32,7 +45,7 @@ def chosen_network(
 ) -> tuple[Callable[[], bytes], dict[str, Any]]:
     """What reads the snapshot, and the plan's word for where it and its paintings come from."""
     if file is not None:
-        data, name = read_file(file), file.rpartition("/")[2]
+        data, name = read_snapshot(file)
         return lambda: data, {"from": name, "sha256": sha256_of(data), "paintings": None}
     stage = input_stage(job)
     if stage is None or stage.stage != "train":

@@ -16,7 +16,8 @@ import typer
 from jobs import Job, function_of, main
 from jobs.augment import chosen_size
 from jobs.collect import EXAMPLES
-from jobs.train import Kimg, PresetName, total_kimg
+from jobs.networks import read_snapshot
+from jobs.train import Init, Kimg, PresetName, total_kimg
 from jobs.training import in_shape
 from machineray import __version__
 from machineray.errors import UsageError
@@ -50,6 +51,7 @@ def pipeline(
         str, typer.Option(help="A side, or WIDTHxHEIGHT, pixels; default: the preset's squares.")
     ] = "",
     kimg: Kimg = None,
+    init: Init = None,
     seeds: Annotated[str, typer.Option(help="Which samples to draw, such as 0-99,200.")] = "0-23",
     psi: Annotated[float, typer.Option(min=0, max=2, help="Truncation of the samples.")] = 1.0,
     trained: Annotated[
@@ -60,9 +62,12 @@ def pipeline(
     """Paintings in, a gallery of new artworks out: all stages, one after the other."""
     if job.input is not None or job.part.of > 1:
         raise UsageError("--input, --index, --of are a stage's: mray run pipeline PAINTINGS")
-    todo = steps(paintings, preset, resolution, kimg, seeds, psi, trained, title)
+    todo = steps(paintings, preset, resolution, kimg, init, seeds, psi, trained, title)
     job = replace(job, run=checked_run(run or default_run(trained or paintings or EXAMPLES)))
-    settle_run(job.store, job.run, description(job.run, paintings, preset, resolution, trained))
+    if init:
+        read_snapshot(init)  # that it is missing is told now
+    told = description(job.run, paintings, preset, resolution, init, trained)
+    settle_run(job.store, job.run, told)
     for step in todo:
         job_function = function_of(step.stage)
         yield from job_function(replace(job, stage=step.stage, input=step.input), **step.options)
@@ -75,6 +80,7 @@ def steps(
     preset: str,
     resolution: str,
     kimg: float | None,
+    init: str | None,
     seeds: str,
     psi: float,
     trained: str | None,
@@ -83,8 +89,9 @@ def steps(
     """What the pipeline does, in order; a mistake is told now, not after the training."""
     from machineray.gan.presets import preset_named
 
-    if trained and paintings:
-        raise UsageError("--trained takes a trained network: name no paintings beside it")
+    if trained and (paintings or init):
+        beside = "no --init" if init else "no paintings"
+        raise UsageError(f"--trained takes a trained network: name {beside} beside it")
     parsed_seeds(seeds)
     total_kimg(preset, kimg)
     chosen = preset_named(preset)
@@ -96,7 +103,7 @@ def steps(
         Step("curate", {"min_side": min(size.width, size.height, 128)}),
         Step("unframe"),
         Step("augment", {"resolution": str(size)}),
-        Step("train", {"preset": preset, "kimg": kimg}),
+        Step("train", {"preset": preset, "kimg": kimg, "init": init}),
     ]
     return [
         *([] if trained else learning),
@@ -116,12 +123,18 @@ def default_run(place: str) -> str:
 
 
 def description(
-    run: str, paintings: str | None, preset: str, resolution: str, trained: str | None
+    run: str,
+    paintings: str | None,
+    preset: str,
+    resolution: str,
+    init: str | None,
+    trained: str | None,
 ) -> dict[str, object]:
     """run.json: what the run is, and what made it."""
     return {
         "run": run,
         "paintings": None if trained else paintings or EXAMPLES,
+        "init": init,
         "trained": trained,
         "preset": preset,
         "resolution": resolution or None,

@@ -14,6 +14,7 @@ import typer
 from jobs import FILE, Job, main
 from jobs.audit import BANK, PAGE, REPORT
 from jobs.draining import trained
+from jobs.networks import read_snapshot
 from jobs.pictures import input_stage
 from jobs.training import (
     BEST,
@@ -29,7 +30,6 @@ from machineray.errors import UsageError
 from machineray.log import Event, Note
 from machineray.runs import Plan, Row, json_lines, sha256_of
 from machineray.shards import Done, Outcome, Task
-from machineray.storage import read_file
 
 if TYPE_CHECKING:
     from machineray.gan.compute import Compute
@@ -41,6 +41,12 @@ PresetName = Annotated[
 ]
 Kimg = Annotated[
     float | None, typer.Option(min=0, help="Thousand pictures to look at; default: preset's.")
+]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        metavar=FILE, help="Begin with a snapshot's weights, where they fit: a file, or 'shipped'."
+    ),
 ]
 
 
@@ -109,10 +115,7 @@ def train(
     data_memory: Annotated[
         float, typer.Option(min=0, help="GB of memory for training pictures; the rest is read.")
     ] = 1.0,
-    init: Annotated[
-        str | None,
-        typer.Option(metavar=FILE, help="Begin with this snapshot's weights, where they fit."),
-    ] = None,
+    init: Init = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it will take, and do nothing.")
     ] = False,
@@ -134,7 +137,7 @@ def train(
         return
     digest = squares.digest()
     chosen = in_shape(chosen, shape_of(squares), f"{squares.name} has pictures of")
-    first = read_file(init) if init else None
+    first, first_name = read_snapshot(init) if init else (None, "")
     plan = Plan(
         stage=job.stage,
         arguments={
@@ -169,7 +172,7 @@ def train(
             world.share(chosen.batch // chosen.group)  # a mistake is told before anything is read
             compute = compute_of(world, chosen, *how)
             images = training_images(squares, int(data_memory * 1e9))
-            begin = Begin(first, init or "")
+            begin = Begin(first, first_name)
             with memory_watched(chosen, compute):
                 yield from trained(
                     job.output, config, images, held_out, compute, checkpoint_seconds, begin

@@ -70,7 +70,7 @@ def pipeline_ready(
         images = {name: pinned(image) for name, image in images.items()}
     profile = replace(profile, images=images)
     spec = pipeline_spec(driver_arguments(options, run, wanted), run, root, profile, namespace)
-    named = (options[name] for name in ("paintings", "preset", "resolution", "trained"))
+    named = (options[name] for name in ("paintings", "preset", "resolution", "init", "trained"))
     told = description(run, *named)
     return PipelineReady(spec, {**told, "container_images": images})
 
@@ -140,7 +140,17 @@ def prepared_step(
 
 def chosen_steps(options: Mapping[str, Any]) -> list[Step]:
     """The steps from --from to --to; UsageError for stages that the pipeline does not have."""
-    names = ("paintings", "preset", "resolution", "kimg", "seeds", "psi", "trained", "title")
+    names = (
+        "paintings",
+        "preset",
+        "resolution",
+        "kimg",
+        "init",
+        "seeds",
+        "psi",
+        "trained",
+        "title",
+    )
     todo: Sequence[Step] = steps(**{name: options[name] for name in names})
     order = [step.stage for step in todo]
     first, last = options["from_stage"] or order[0], options["to_stage"] or order[-1]

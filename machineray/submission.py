@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from jobs import FILE, JobFunction, arguments, job_of, parameters, planned
+from jobs import FILE, SHIPPED, JobFunction, arguments, job_of, parameters, planned
 from machineray import __version__
 from machineray.config import SETTINGS_VARIABLE, Profile
 from machineray.errors import AlreadyExistsError, MachineRayError, UsageError
@@ -187,7 +187,7 @@ def check_reachable(
     for parameter in parameters(function):
         value = options[parameter.name]
         is_file = parameter.annotation.__metadata__[0].metavar == FILE
-        if is_file and value and not value.startswith("s3://"):
+        if is_file and value and value != SHIPPED and not value.startswith("s3://"):
             raise UsageError(
                 f"--{parameter.name} {value}: pods cannot see this machine's files; copy it into "
                 "the bucket and give s3://bucket/key"
@@ -393,7 +393,7 @@ def check_description(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> No
     """UsageError when a run is something else already."""
     different = [
         f"{name} was {known[name]!r}, now {wanted[name]!r}"
-        for name in ("paintings", "trained", "preset", "resolution")
+        for name in ("paintings", "trained", "preset", "resolution", "init")
         if name in known and known[name] != wanted[name]
     ]
     if different:

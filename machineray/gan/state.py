@@ -42,20 +42,34 @@ def packed(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
 
 
 def unpacked(data: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the JSON; InputError when it is no file of ours."""
+    """The tensors, in single where they are stored in half, and the JSON.
+
+    InputError when it is no file of ours.
+    """
     try:
-        tensors = load(data)
+        stored = load(data)
     except SafetensorError as error:
         raise InputError(f"{name}: not a snapshot of MachineRay ({error})") from error
     about = header_of(data, name).about
     if about.get("format") != FORMAT:
         raise InputError(f"{name}: format {about.get('format')}; this version reads {FORMAT}")
-    return tensors, about
+    return {
+        name: tensor.float() if tensor.dtype == torch.float16 else tensor
+        for name, tensor in stored.items()
+    }, about
+
+
+def halved(data: bytes, name: str) -> bytes:
+    """The snapshot with its weights in half precision, for publishing; statistics stay single."""
+    tensors, about = unpacked(data, name)
+    halves = {key: value.half() if value.dim() > 1 else value for key, value in tensors.items()}
+    return packed(halves, {key: value for key, value in about.items() if key != "format"})
 
 
 def snapshot_bytes(training: Training, about: dict[str, Any]) -> bytes:
     """G_ema in its preset's architecture."""
     about = {**about, "preset": asdict(training.preset), "nimg": training.nimg}
+    about["head_start"] = training.head_start
     return packed(training.generator_ema.state_dict(), about)
 
 
@@ -87,7 +101,8 @@ def checkpoint_bytes(training: Training, about: dict[str, Any]) -> bytes:
         for index, values in optimizer.state_dict()["state"].items():
             tensors |= {f"{name}/{index}/{key}": values[key] for key in _ADAM}
     adaptation = asdict(training.adaptation)
-    return packed(tensors, {**about, "nimg": training.nimg, "adaptation": adaptation})
+    progress = {"nimg": training.nimg, "head_start": training.head_start}
+    return packed(tensors, {**about, **progress, "adaptation": adaptation})
 
 
 def restore(training: Training, data: bytes, name: str) -> dict[str, Any]:
@@ -101,7 +116,7 @@ def restore(training: Training, data: bytes, name: str) -> dict[str, Any]:
             _restore_adam(optimizer, _below(tensors, f"{prefix}/"))
         training.pl_mean.copy_(tensors["pl_mean"])
         training.adaptation = Adaptation(**about["adaptation"])
-        training.nimg = int(about["nimg"])
+        training.nimg, training.head_start = int(about["nimg"]), _count(about, "head_start")
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{name}: not a checkpoint of these networks ({reason})") from error
@@ -112,9 +127,9 @@ def transfer(training: Training, data: bytes, name: str) -> int:
     """Take from a snapshot what fits by name and shape, also of a lower resolution: how much.
 
     The first maps of other proportions are resampled. Both generators get it; the discriminator
-    begins anew. InputError when nothing fits.
+    begins anew. Where all of it fits, the average has its head start. InputError when nothing does.
     """
-    tensors, _ = unpacked(data, name)
+    tensors, about = unpacked(data, name)
     wanted = training.generator.state_dict()
     for key in _FIRST_MAPS & wanted.keys() & tensors.keys():
         (*channels, height, width), found = wanted[key].shape, tensors[key]
@@ -130,7 +145,15 @@ def transfer(training: Training, data: bytes, name: str) -> int:
         raise InputError(f"{name}: nothing in it fits into {training.preset.name}")
     for network in (training.generator, training.generator_ema):
         network.load_state_dict(fitting, strict=False)
+    if len(fitting) == len(wanted):
+        training.head_start = _count(about, "nimg") + _count(about, "head_start")
     return len(fitting)
+
+
+def _count(about: dict[str, Any], name: str) -> int:
+    """A number of pictures, 0 where an earlier version or a stranger says none."""
+    value = about.get(name)
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _restore_adam(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:

@@ -60,6 +60,7 @@ class Training:
     pl_mean: Tensor
     adaptation: Adaptation = field(default_factory=Adaptation)
     nimg: int = 0
+    head_start: int = 0  # pictures that the weights it began with had seen
 
     def __post_init__(self) -> None:
         self.synthesis = self.compute.compiled(self.generator.synthesis)
@@ -355,7 +356,8 @@ def _adapt(training: Training, iteration: int, values: Values) -> None:
 def _update_ema(training: Training) -> None:
     """G_ema moves with a half-life of ema_kimg, shorter in the beginning."""
     preset = training.preset
-    half_life_nimg = min(preset.ema_kimg * 1000, training.nimg * preset.ema_ramp)
+    seen = training.head_start + training.nimg
+    half_life_nimg = min(preset.ema_kimg * 1000, seen * preset.ema_ramp)
     weight = 1 - 0.5 ** (preset.batch / max(half_life_nimg, 1e-8))
     average, now = training.generator_ema, training.generator
     for mean, parameter in zip(average.parameters(), now.parameters(), strict=True):

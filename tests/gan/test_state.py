@@ -15,6 +15,7 @@ from machineray.gan.presets import Preset, preset_named
 from machineray.gan.sampling import sample
 from machineray.gan.state import (
     checkpoint_bytes,
+    halved,
     load_snapshot,
     packed,
     restore,
@@ -22,7 +23,7 @@ from machineray.gan.state import (
     transfer,
     unpacked,
 )
-from machineray.gan.steps import Training, new_training
+from machineray.gan.steps import Training, new_training, step
 
 
 def training_of(preset: Preset, seed: int = 0) -> Training:
@@ -64,6 +65,41 @@ def test_another_training_begins_with_the_weights_of_a_snapshot(small: Preset) -
     for network in (after.generator, after.generator_ema):
         for name, tensor in network.state_dict().items():
             assert torch.equal(tensor, before.generator_ema.state_dict()[name])
+
+
+def test_a_halved_snapshot_is_half_as_large_and_draws_nearly_the_same(small: Preset) -> None:
+    whole = snapshot_bytes(training_of(small), {"kimg": 1})
+
+    half = halved(whole, "s")
+
+    header = int.from_bytes(half[:8], "little") + 8
+    assert len(half) - header < 0.6 * (len(whole) - header)
+    before, after = load_snapshot(whole, "s"), load_snapshot(half, "s")
+    assert after.about == before.about
+    assert torch.float16 not in {value.dtype for value in after.generator.state_dict().values()}
+    (_, first), (_, second) = (next(iter(sample(s.generator, [4]))) for s in (before, after))
+    assert np.abs(first.astype(int) - second).max() <= 2
+    assert not np.array_equal(first, 0 * first)
+
+
+def test_the_average_goes_on_from_where_a_snapshot_had_it(small: Preset) -> None:
+    """A fresh average forgets within a few steps; that of weights which saw much does not."""
+    before = training_of(small, 1)
+    before.nimg = 10**6
+    fresh, begun = training_of(small, 2), training_of(small, 2)
+    transfer(begun, snapshot_bytes(before, {}), "s")
+    assert (fresh.head_start, begun.head_start) == (0, 10**6)
+    again = training_of(small, 3)
+    restore(again, checkpoint_bytes(begun, {}), "c")
+    assert again.head_start == 10**6
+
+    def moved(training: Training) -> float:
+        first = [value.clone() for value in training.generator_ema.parameters()]
+        step(training, torch.zeros(training.preset.batch, 3, *training.preset.size.shapes[-1]))
+        pairs = zip(first, training.generator_ema.parameters(), strict=True)
+        return sum(float((a - b).abs().sum()) for a, b in pairs)
+
+    assert 0 < moved(begun) < moved(fresh) / 10
 
 
 def test_a_larger_training_takes_the_layers_that_it_shares(small: Preset) -> None:

@@ -131,7 +131,7 @@ def test_what_no_network_draws_is_refused_before_anything_is_read(
 
 def test_the_pipeline_gives_the_shape_to_augment() -> None:
     def options(preset: str, resolution: str) -> dict[str, Any]:
-        todo = steps(None, preset, resolution, None, "0-3", 1.0, None, "t")
+        todo = steps(None, preset, resolution, None, None, "0-3", 1.0, None, "t")
         return {step.stage: step.options for step in todo}
 
     assert options("demo", "")["augment"] == {"resolution": "128"}
