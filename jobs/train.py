@@ -242,10 +242,10 @@ def estimated(preset: "Preset", kimg: float, workers: int, how: tuple[Any, ...])
     yield Note(
         f"{preset.name}: {preset.generator} x {preset.discriminator}, {preset.size} px, "
         f"batch {preset.batch}\n"
-        f"generator      {found.generator_parameters / 1e6:.2f} M parameters, "
-        f"{found.generator_gflop:.2f} GFLOP a picture, forward\n"
-        f"discriminator  {found.discriminator_parameters / 1e6:.2f} M parameters, "
-        f"{found.discriminator_gflop:.2f} GFLOP a picture, forward\n"
+        f"generator      {found.counts.generator_parameters / 1e6:.2f} M parameters, "
+        f"{found.counts.generated.gflop:.2f} GFLOP a picture drawn\n"
+        f"discriminator  {found.counts.discriminator_parameters / 1e6:.2f} M parameters\n"
+        f"a picture of the training: {found.counts.gflop:.2f} GFLOP\n"
         f"on {machine_name()}: {found.seconds_per_kimg:.1f} s/kimg, {found.memory_gb:.1f} GB\n"
         f"{kimg:g} kimg: {duration(found.hours(kimg) * 3600)}"
     )

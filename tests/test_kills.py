@@ -17,7 +17,7 @@ import pytest
 from machineray.stages import STAGES, TOOLS
 
 MRAY = str(Path(sys.executable).with_name("mray"))
-KILLS, KILLS_OF_TRAIN = 20, 30
+KILLS = {"train": 30} | dict.fromkeys((tool.name for tool in TOOLS), 6)  # of other stages: 20
 OPTIONS = {
     "collect": ["--input", "IN"],
     "curate": ["--min-side", "32"],
@@ -206,7 +206,7 @@ def test_killed_many_times(
     expected = outputs(undisturbed.root, stage)
     rng = random.Random(stage)
     kills = 0
-    while kills < (KILLS_OF_TRAIN if stage == "train" else KILLS):
+    while kills < KILLS.get(stage, 20):
         code = nursery.run(command, rng.uniform(0, undisturbed.seconds[stage]))
         if code == -9:
             kills += 1

@@ -2,36 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from string import Template
 
-from machineray.gallery.markup import counted, escaped, local_href
+from machineray.gallery.markup import counted, escaped, local_href, plain_page
 
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'">
-<title>$title</title>
-<style>
-:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
-body { margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
+STYLE = """
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1.5rem; }
 figure { margin: 0; overflow-wrap: anywhere; }
 img { width: 100%; display: block; image-rendering: auto; }
 figcaption { font-size: 13px; }
 .copy { color: light-dark(#a02020, #ff9080); font-weight: 600; }
-</style>
-</head>
-<body>
-<h1>$title</h1>
-<p>$verdict</p>
-<p>$method</p>
-<div class="pairs">$pairs</div>
-</body>
-</html>
-""")
+"""
 METHOD = (
     "Left the sample, right the painting of the training that it is nearest to. Nearness is 1 for "
     "the same picture: by features, which see through mirroring, cropping and tints, and by small "
@@ -60,12 +40,9 @@ def audit_page(run: str, pairs: Sequence[Pair], samples: int, copies: int, hones
     else:
         found = "1 copy" if copies == 1 else f"{copies:,} copies"
         verdict = f"{found} among {counted(samples, 'sample')}. {honest}"
-    return PAGE.substitute(
-        title=escaped(f"Does {run} copy?"),
-        verdict=escaped(verdict),
-        method=escaped(METHOD),
-        pairs="".join(_figure(pair) for pair in pairs),
-    )
+    body = f"<p>{escaped(verdict)}</p>\n<p>{escaped(METHOD)}</p>\n"
+    body += f'<div class="pairs">{"".join(_figure(pair) for pair in pairs)}</div>'
+    return plain_page(f"Does {run} copy?", STYLE, body)
 
 
 def _figure(pair: Pair) -> str:

@@ -2,7 +2,29 @@
 
 import html
 import json
+from string import Template
 from urllib.parse import quote, urlsplit
+
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'">
+<title>$title</title>
+<style>
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
+body { margin: 2rem auto; max-width: 80rem; padding: 0 1rem; }
+$style
+</style>
+</head>
+<body>
+<h1>$title</h1>
+$body
+</body>
+</html>
+""")
 
 
 def escaped(text: object) -> str:
@@ -22,6 +44,11 @@ def link(url: str | None, inner: str) -> str:
     except ValueError:  # such as "http://["
         is_web = False
     return f'<a href="{escaped(url)}" rel="noreferrer">{inner}</a>' if is_web else inner
+
+
+def plain_page(title: str, style: str, body: str) -> str:
+    """A page of pictures and words without script; the title is text, style and body are markup."""
+    return _PAGE.substitute(title=escaped(title), style=style, body=body)
 
 
 def embedded_json(value: object) -> str:

@@ -1,12 +1,9 @@
 """Samples as files: each a function of the network, the seed and psi, and of nothing else."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from jobs import Job
@@ -17,21 +14,10 @@ from jobs.train import train
 from machineray.errors import InputError, NotFoundError, UsageError
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(two_pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with run "t", trained for one step on two pictures."""
-    root, folder = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("in")
-    rng = np.random.default_rng(0)
-    for number in range(2):
-        pixels = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize((64, 48)).save(folder / f"p{number}.png")
+    root, folder = tmp_path_factory.mktemp("root"), two_pictures
     list(augment(Job(stage="augment", run="t", root=str(root), input=str(folder)), resolution=32))
     list(train(Job(stage="train", run="t", root=str(root)), preset="tiny", kimg=0.008))
     return root

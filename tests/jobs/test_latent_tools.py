@@ -38,21 +38,10 @@ SHORT: dict[Tool, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(two_pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with runs "stylegan2" and "light", trained for one step on two pictures."""
-    root, folder = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("in")
-    rng = np.random.default_rng(0)
-    for number in range(2):
-        pixels = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize((64, 48)).save(folder / f"p{number}.png")
+    root, folder = tmp_path_factory.mktemp("root"), two_pictures
     for kind in GeneratorName:
         job = Job(stage="augment", run=kind.value, root=str(root), input=str(folder))
         list(augment(job, resolution=SIDE))

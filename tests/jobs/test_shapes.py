@@ -22,13 +22,6 @@ from machineray.log import Event, Note
 WIDTH, HEIGHT = 24, 32
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
 def run(root: Path, stage: str, **options: Any) -> tuple[Job, list[Event]]:
     job = Job(stage, "t", str(root), options.pop("input", None))
     return job, list(function_of(stage)(job, **options))

@@ -13,13 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from jobs import Job
@@ -38,13 +36,6 @@ from machineray.runs import parsed_lines
 
 BATCH = 8
 NIMG = 6 * BATCH
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def job_at(root: Path) -> Job:
