@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from machineray.errors import NotFoundError, StageError, WaitTimeoutError
+from machineray.errors import NotFoundError, StageError, StorageError, WaitTimeoutError
 from machineray.kube.manifests import LABEL, Json, selector
 from machineray.kube.words import JobState, asks_pods, job_state, why
 from machineray.log import Event, Note, Progress
@@ -262,7 +262,8 @@ def _looked_at(
     name = f"{target.run}/{target.stage}"
     is_pipeline = target.stage == PIPELINE
     state = job_state(job) if job else None
-    seen = (state.state, state.done, state.active) if state else ("none",)
+    trained = _kimg(output) if state and target.stage == "train" else None
+    seen = (state.state, state.done, state.active, trained) if state else ("none",)
     if told.get(target) == seen and state and state.state not in FINISHED:
         return False, None
     told[target] = seen
@@ -274,7 +275,7 @@ def _looked_at(
     if finished and job:
         reason = explained(cluster, job) or _missing(bucket_row(output), state) or state.state
         raise StageError(f"{name}: {reason}")
-    return False, _told(cluster, name, target, job, state)
+    return False, _told(cluster, name, job, state, trained)
 
 
 def _is_complete(output: StageRun, is_pipeline: bool, state: JobState | None) -> bool:
@@ -283,11 +284,26 @@ def _is_complete(output: StageRun, is_pipeline: bool, state: JobState | None) ->
     return output.is_complete()
 
 
+def _kimg(output: StageRun) -> tuple[float, float] | None:
+    """(done, total) of a training, None before its plan is there and while the bucket is away."""
+    try:
+        row = bucket_row(output)
+    except StorageError:
+        return None
+    return (row.done, row.total) if row.total else None
+
+
 def _told(
-    cluster: "Cluster", name: str, target: Target, job: Json | None, state: JobState
+    cluster: "Cluster",
+    name: str,
+    job: Json | None,
+    state: JobState,
+    trained: tuple[float, float] | None,
 ) -> Event:
     reason = explained(cluster, job) if job else ""
     text = f"{state.active} pods" + (f", {reason}" if reason else "")
+    if trained:
+        return Progress(name, *trained, "kimg", text)
     return Progress(name, state.done, state.completions, "shards", text)
 
 
