@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
-WORDS = ("--input", "demo/augment", "--preset", "tiny", "--kimg", "0.4")
+WORDS = ("--input", "demo/augment", "--preset", "tiny", "--kimg", "0.24")
 OFTEN = ("--checkpoint-seconds", "1")
 TWO_NODES = (*SMALL, "--nodes", "2")
 

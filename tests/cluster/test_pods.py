@@ -83,7 +83,7 @@ def replacement(cluster: Cluster, pod: str) -> str:
 def test_a_deleted_training_pod_is_replaced_by_one_that_goes_on(
     mray: Mray, cluster: Cluster, namespace: str, root: str
 ) -> None:
-    words = ("--input", "demo/augment", "--preset", "tiny", "--kimg", "0.8")
+    words = ("--input", "demo/augment", "--preset", "tiny", "--kimg", "0.5")
     often = ("--checkpoint-seconds", "1")  # a quiet machine is done before the first one is due
     mray("submit", "train", "--run", "killed", *words, *often, *SMALL)
     output = StageRun(open_store(root), "killed", "train")
