@@ -38,9 +38,11 @@ from machineray.gan.world import World
 
 R1_EVERY = 16
 PATH_LENGTH_EVERY = 4
+ALONE_NIMG = 400  # that a discriminator learns alone from, where the generator has learnt already
 PATH_LENGTH_DECAY = 0.01
 W_AVG_DECAY = 0.998
 BETAS = (0.0, 0.99)
+LAST_RATE = 0.05  # of the learning rates, where they fall
 
 Values = dict[str, Tensor]
 
@@ -61,6 +63,7 @@ class Training:
     adaptation: Adaptation = field(default_factory=Adaptation)
     nimg: int = 0
     head_start: int = 0  # pictures that the weights it began with had seen
+    alone_nimg: int = 0  # until then the discriminator learns alone
 
     def __post_init__(self) -> None:
         self.synthesis = self.compute.compiled(self.generator.synthesis)
@@ -92,12 +95,29 @@ def new_training(preset: Preset, seed: int, compute: Compute | None = None) -> T
     )
 
 
+def falling_rate(preset: Preset, done: float) -> float:
+    """The factor of the learning rates when a share `done` of the training is over."""
+    if not preset.decay:
+        return 1.0
+    fallen = min(1.0, max(0.0, (done - (1 - preset.decay)) / preset.decay))
+    return 1.0 - (1.0 - LAST_RATE) * fallen
+
+
+def set_rates(training: Training, done: float) -> None:
+    """Give both optimisers their rates for the next step, a share `done` into the training."""
+    factor = falling_rate(training.preset, done)
+    for optimizer in (training.optimizer_g, training.optimizer_d):
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+
+
 def _adam(network: torch.nn.Module, rate: float, every: int, is_lazy: bool) -> torch.optim.Adam:
     """Adam, corrected for one more step in `every` (StyleGAN2, app. B, "lazy regularization")."""
     ratio = every / (every + 1) if is_lazy else 1.0
     betas = (BETAS[0] ** ratio, BETAS[1] ** ratio)
     learned = learned_parameters(network)
-    return torch.optim.Adam(learned, lr=rate * ratio, betas=betas, eps=1e-8, fused=True)
+    group = {"params": learned, "lr": rate * ratio, "initial_lr": rate * ratio}
+    return torch.optim.Adam([group], betas=betas, eps=1e-8, fused=True)
 
 
 def has_r1(preset: Preset) -> bool:
@@ -209,13 +229,18 @@ def step(training: Training, real_img: Tensor) -> Values:
     training.discriminator.iterate()
     # In one pass, the pictures that the discriminator learns from are judged for the generator,
     # too. Several save memory, which kept pictures would cost: they are made once more.
-    kept = [_made(part) for part in todo] if len(todo) == 1 else None
+    is_alone = training.nimg < training.alone_nimg
+    with torch.set_grad_enabled(not is_alone):
+        kept = [_made(part) for part in todo] if len(todo) == 1 else None
     values = _discriminator_step(training, real_img, todo, kept)
-    values |= _generator_step(training, todo, kept)
+    if is_alone:
+        values |= _generator_loss(training, todo, kept)
+    else:
+        values |= _generator_step(training, todo, kept)
     # The regularisers come last: until the generator's step the graph of its pictures is kept.
     if has_r1(preset) and iteration % R1_EVERY == 0:
         values |= _r1_step(training, real_img, todo)
-    if has_path_length(preset) and iteration % PATH_LENGTH_EVERY == 0:
+    if has_path_length(preset) and iteration % PATH_LENGTH_EVERY == 0 and not is_alone:
         values |= _path_length_step(training, passes(training, max(1, groups // 2)))
     training.nimg += preset.batch
     _adapt(training, iteration, values)
@@ -279,6 +304,18 @@ def _generator_step(training: Training, todo: list[Pass], kept: list[Made] | Non
     if isinstance(generator, StyleGAN2Generator):  # the mean of the light one is 0 by definition
         generator.w_avg.lerp_(w_mean, 1 - W_AVG_DECAY)
     return values
+
+
+@torch.no_grad()
+def _generator_loss(training: Training, todo: list[Pass], kept: list[Made] | None) -> Values:
+    """The generator's loss for the record; it stays as it is."""
+    loss = torch.zeros((), device=training.compute.device)
+    for number, part in enumerate(todo):
+        with training.compute.autocast():
+            made = kept[number] if kept else _made(part)
+            logits = at_least_single(training.judge(made.maps))
+        loss += part.weight * _LOSSES_G[training.preset.discriminator](logits)
+    return {"loss_g": training.compute.world.total([loss])[0]}
 
 
 def _r1_step(training: Training, real_img: Tensor, todo: list[Pass]) -> Values:
