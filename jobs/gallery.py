@@ -3,9 +3,7 @@
 mray run gallery --run klee
 """
 
-import json
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +18,7 @@ from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
 if TYPE_CHECKING:
     from machineray.gallery.pictures import Picture
-    from machineray.gallery.rooms import Comparison, Credit, Progress
+    from machineray.gallery.rooms import Credit, Progress
 
 LICENCE = (
     "Yes. MachineRay claims nothing in these pictures: print them, sell them, change them, share "
@@ -31,6 +29,15 @@ LICENCE = (
     "by a machine has differs from country to country; nobody else's rights are bought with it.",
     "The super-resolution network (idealo RRDN, Apache-2.0) was trained on DIV2K, whose own terms "
     "speak of academic research: a printer's lawyer may want to know.",
+)
+
+BEGAN = (
+    "It did not begin from nothing, but with the weights of a network trained before. What the "
+    "one that ships with MachineRay had learned from stands in its MODEL_CARD.md."
+)
+OUTLOOK = (
+    "That is very little: the networks of the literature look at millions of pictures. Begin a "
+    "new run with a larger --kimg, --init shipped, or a larger --preset on a GPU, and go to bed."
 )
 
 
@@ -88,8 +95,7 @@ def _page(
     train = _stage_named(job, made_by) if made_by.endswith("/train") else None
     progress, training_files = _progress(train, len(paintings)) if train else (None, {})
     credits, credit_files = _credits(job, paintings)
-    comparison, comparison_files = _comparison(train)
-    yield from {**training_files, **credit_files, **comparison_files}.items()
+    yield from {**training_files, **credit_files}.items()
     yield "contact-sheet.png", _sheet(job, records)
     run = made_by.partition("/")[0] or job.run
     page = gallery_page(
@@ -102,7 +108,6 @@ def _page(
         ),
         progress=progress,
         credits=credits,
-        comparison=comparison,
         licence_text=LICENCE,
     )
     yield "index.html", page.encode()
@@ -168,6 +173,8 @@ def _progress(train: StageRun, paintings: int) -> tuple["Progress", dict[str, by
         file = f"training/{snapshot['nimg']:09d}.webp"
         grid_files[file] = encode(image, "webp", quality=85)
         grids.append(Grid(snapshot["nimg"] / 1000, _picture(file, image.width, image.height)))
+    plan = train.plan()
+    is_begun = bool(plan and plan.arguments.get("init"))
     last: Row = rows[-1] if rows else {"kimg": 0.0, "seconds_total": 0.0, "machine": "this machine"}
     progress = Progress(
         kimg=last["kimg"],
@@ -176,12 +183,8 @@ def _progress(train: StageRun, paintings: int) -> tuple["Progress", dict[str, by
         paintings=paintings,
         grids=grids,
         metrics=rows,
-        outlook=(
-            "That is very little: the networks of the literature look at millions of pictures. "
-            "Begin a new run with a larger --kimg, or a larger --preset on a GPU, and go to bed."
-            if last["kimg"] < 100
-            else ""
-        ),
+        began=BEGAN if is_begun else "",
+        outlook="" if is_begun or last["kimg"] >= 100 else OUTLOOK,
     )
     return progress, grid_files
 
@@ -202,24 +205,6 @@ def _credits(job: Job, paintings: list[Row]) -> tuple[list["Credit"], dict[str, 
         known = {name: row.get(name) for name in names}
         credits.append(Credit(row.get("title") or row["id"], **known, thumbnail=picture))
     return credits, thumbnails
-
-
-def _comparison(train: StageRun | None) -> tuple["Comparison | None", dict[str, bytes]]:
-    """What the demo's preset gave when it ran for hours; it ships with the package."""
-    from machineray.gallery.rooms import Comparison
-    from machineray.imaging import decode
-
-    plan = train.plan() if train else None
-    folder = files("machineray.gallery").joinpath("longer")
-    if plan is None or plan.arguments.get("preset") != "demo" or not folder.is_dir():
-        return None, {}
-    told = json.loads(folder.joinpath("longer.json").read_text(encoding="utf-8"))
-    data = folder.joinpath("longer.webp").read_bytes()
-    image = decode(data, "longer.webp")
-    picture = _picture("training/longer.webp", image.width, image.height)
-    figures = [(str(name), str(value)) for name, value in told["figures"]]
-    comparison = Comparison(told["title"], picture, told["caption"], figures)
-    return comparison, {picture.file: data}
 
 
 def _picture(file: str, width: int, height: int) -> "Picture":

@@ -23,7 +23,7 @@ from machineray.gallery.markup import (
     pictures_seen,
 )
 from machineray.gallery.pictures import Picture, colour_name
-from machineray.gallery.rooms import Comparison, Credit, Progress, learning, licence, sources
+from machineray.gallery.rooms import Credit, Progress, learning, licence, sources
 
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32"'
@@ -74,7 +74,6 @@ def gallery_page(
     colophon: Colophon,
     progress: Progress | None = None,
     credits: Sequence[Credit] = (),
-    comparison: Comparison | None = None,
     licence_text: Sequence[str] = (),
     lede: str = "",
 ) -> str:
@@ -88,7 +87,7 @@ def gallery_page(
         raise InputError("gallery: no artworks: nothing can be shown; finish some first")
     style, script = _file("style.css"), _file("viewer.js") + _file("film.js")
     rooms = {
-        "learning": learning(progress, comparison),
+        "learning": learning(progress),
         "sources": sources(credits),
         "licence": licence(licence_text),
     }
@@ -120,7 +119,7 @@ def training_page(run: str, progress: Progress, version: str) -> str:
         style=style,
         script=script,
         version=escaped(version),
-        learning=learning(progress, None),
+        learning=learning(progress),
         colophon=f"Made with MachineRay {escaped(version)}, run {escaped(run)}.",
     )
 

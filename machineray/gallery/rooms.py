@@ -44,7 +44,8 @@ class Progress:
 
     `grids` in the order of training; `metrics`: rows with "kimg" and the keys of `curves`;
     `seconds`: time spent in training; `machine`: as one says it ("a laptop with 2 CPU cores");
-    `outlook`: what more training would buy, in a sentence or two.
+    `began`: what it began with, if not from nothing; `outlook`: what more training would buy, each
+    in a sentence or two.
     """
 
     kimg: float
@@ -54,17 +55,8 @@ class Progress:
     grids: Sequence[Grid] = ()
     metrics: Sequence[Mapping[str, object]] = ()
     curves: Sequence[Curve] = CURVES
+    began: str = ""
     outlook: str = ""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What the same command gives elsewhere or later: a picture, and figures as (name, value)."""
-
-    title: str
-    picture: Picture
-    caption: str = ""
-    figures: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -95,12 +87,9 @@ def _img(picture: Picture, alt: str, more: str = "") -> str:
     )
 
 
-def learning(progress: Progress | None, comparison: Comparison | None) -> str:
+def learning(progress: Progress | None) -> str:
     """The room "How it learned"; "" without anything to tell."""
-    content = "" if progress is None else _story(progress)
-    if comparison is not None:
-        content += _longer(comparison)
-    return _room("learning", "How it learned", content) if content else ""
+    return _room("learning", "How it learned", _story(progress)) if progress else ""
 
 
 def _story(progress: Progress) -> str:
@@ -111,7 +100,7 @@ def _story(progress: Progress) -> str:
     )
     curves = curve_figures(progress.curves, progress.metrics)
     return (
-        paragraphs([told, progress.outlook])
+        paragraphs([progress.began, told, progress.outlook])
         + (_film(progress.grids) if progress.grids else "")
         + (f'<div class="curves">{curves}</div>' if curves else "")
     )
@@ -130,21 +119,6 @@ def _film(grids: Sequence[Grid]) -> str:
         f'<input type="range" id="reel" min="0" max="{len(grids) - 1}" value="{len(grids) - 1}"'
         f' aria-label="Moment of training" data-grids="{escaped(embedded_json(frames))}">'
         f'<output id="kimg" for="reel">{pictures_seen(last.kimg)}</output></div></figure>'
-    )
-
-
-def _longer(comparison: Comparison) -> str:
-    figures = "".join(
-        f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>"
-        for name, value in comparison.figures
-    )
-    caption = (
-        f"<figcaption>{escaped(comparison.caption)}</figcaption>" if comparison.caption else ""
-    )
-    return (
-        f'<figure class="longer"><h3>{escaped(comparison.title)}</h3>'
-        + (f'<dl class="figures">{figures}</dl>' if figures else "")
-        + f"{_img(comparison.picture, comparison.title)}{caption}</figure>"
     )
 
 

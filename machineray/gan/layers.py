@@ -91,6 +91,11 @@ def _taps(like: Tensor, gain: float) -> Tensor:
     return (gain * taps[:, None] * taps).expand(like.shape[1], 1, 4, 4)
 
 
+def drawn(*shape: int, std: float = 1.0) -> nn.Parameter:
+    """Weights of a normal distribution around 0, in one operation (see state.py)."""
+    return nn.Parameter(torch.empty(shape).normal_(std=std))
+
+
 class _Filter(torch.autograd.Function):
     """A linear map and no weights: its gradient needs no map kept, which a convolution's keeps."""
 
@@ -149,7 +154,7 @@ class Linear(nn.Module):
         self, inputs: int, outputs: int, bias: float = 0.0, lr_multiplier: float = 1.0
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
+        self.weight = drawn(outputs, inputs, std=1 / lr_multiplier)
         self.bias = nn.Parameter(torch.full((outputs,), bias / lr_multiplier))
         self.gain = lr_multiplier / math.sqrt(inputs)
         self.lr_multiplier = lr_multiplier
@@ -175,7 +180,7 @@ class Conv(nn.Module):
         active: bool = False,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.weight = drawn(outputs, inputs, kernel, kernel)
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.bias_gain = ACTIVATION_GAIN if active else 1.0
         self.gain = self.bias_gain / math.sqrt(inputs * kernel**2)
@@ -212,7 +217,7 @@ class ModulatedConv(nn.Module):
         up: bool = False,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.weight = drawn(outputs, inputs, kernel, kernel)
         self.affine = Linear(w_dim, inputs, bias=1.0)
         self.gain = 1 / math.sqrt(inputs * kernel**2)
         self.demodulate, self.up = demodulate, up

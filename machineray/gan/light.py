@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from machineray.gan.layers import GroupBatchNorm, doubled_conv
+from machineray.gan.layers import GroupBatchNorm, doubled_conv, drawn
 from machineray.gan.randomness import NoiseShapes
 from machineray.gan.sizes import Size
 from machineray.gan.stylegan2 import channels_at
@@ -26,7 +26,7 @@ class NoisyConv(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, group: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(2 * outputs, inputs, 3, 3) * WEIGHT_STD)
+        self.weight = drawn(2 * outputs, inputs, 3, 3, std=WEIGHT_STD)
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.norm = GroupBatchNorm(2 * outputs, group)
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from machineray.errors import InputError
 from machineray.gan.ada import Adaptation
@@ -80,13 +81,28 @@ def load_snapshot(data: bytes, name: str) -> Snapshot:
         named: dict[str, Any] = dict(about["preset"])  # an earlier version's had fewer fields
         known = {field.name for field in fields(Preset)} & named.keys()
         preset = Preset(**{key: named[key] for key in known})
-        with torch.device("meta"):  # no memory for what a bad file claims to be
+        with torch.device("meta"), _Undrawn():  # no memory for what a bad file claims to be
             generator = new_generator(preset)
         generator.load_state_dict(tensors, assign=True)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{name}: not a snapshot that this version can draw ({reason})") from error
     return Snapshot(for_drawing(generator), about)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Networks that get their weights anyway draw none.
+
+    On the meta device torch computes by way of its compiler, whose import takes 4 s of CPU time:
+    nothing may be computed there, which is why `layers.drawn` is one operation.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is Tensor.normal_ or getattr(func, "__module__", "") == nn.init.__name__:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def checkpoint_bytes(training: Training, about: dict[str, Any]) -> bytes:

@@ -15,6 +15,7 @@ from machineray.gan.layers import (
     ModulatedConv,
     activated,
     at_least_single,
+    drawn,
     full_precision,
     minibatch_stddev,
     pixel_norm,
@@ -110,7 +111,7 @@ class StyleGAN2Generator(nn.Module):
         shapes = size.shapes
         widths = [channels_at(side, channel_base, channel_max) for side in size.sides]
         self.mapping = Mapping(z_dim, w_dim, mapping_layers)
-        self.constant = nn.Parameter(torch.randn(1, widths[0], *shapes[0]))
+        self.constant = drawn(1, widths[0], *shapes[0])
         self.blocks = nn.ModuleList(
             SynthesisBlock(widths[max(0, i - 1)], width, w_dim, first=i == 0)
             for i, width in enumerate(widths)

@@ -15,7 +15,7 @@ from machineray.errors import InputError
 from machineray.gallery.markup import duration, figure, local_href
 from machineray.gallery.page import Colophon, Work, aspect_words, gallery_page
 from machineray.gallery.pictures import Picture, preview_pictures
-from machineray.gallery.rooms import Comparison, Credit, Grid, Progress
+from machineray.gallery.rooms import Credit, Grid, Progress
 
 COLOPHON = Colophon("1.2.3", "klee", "mray run generate --run klee")
 HOSTILE = (
@@ -75,13 +75,13 @@ def full_page(text: str, url: str = "https://museum.example/1") -> str:
         progress=Progress(
             12.5, 90, text, 48, [Grid(0, picture), Grid(12.5, picture)],
             [{"kimg": 0, "loss_g": 1}, {"kimg": 9, "loss_g": 2}, {"kimg": text, "loss_g": text}],
+            began=text,
             outlook=text,
         ),
         credits=[
             Credit(text, text, text, text, text, url, text, picture),
             Credit("b", text, 1913, None, "other", url, "other"),
         ],
-        comparison=Comparison(text, picture, text, [(text, text)]),
         licence_text=[text],
         lede=text,
     )  # fmt: skip

@@ -2,7 +2,10 @@
 
 import json
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,6 +172,22 @@ def test_the_same_values_are_the_same_bytes(small: Preset) -> None:
     first, second = (snapshot_bytes(training_of(small, 7), {"b": 1, "a": 2}) for _ in range(2))
 
     assert first == second
+
+
+@pytest.mark.parametrize("generator", ["stylegan2", "light"])
+def test_a_snapshot_is_loaded_without_torchs_compiler(generator: str, tmp_path: Path) -> None:
+    """Its import takes longer than all the rest, in every pod that draws."""
+    preset = replace(preset_named("tiny"), resolution=8, channel_base=64, generator=generator)
+    (tmp_path / "s").write_bytes(snapshot_bytes(training_of(preset), {}))
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom machineray.gan.state import load_snapshot\n"
+        "from machineray.gan.sampling import sample\n"
+        "list(sample(load_snapshot(Path('s').read_bytes(), 's').generator, [1]))\n"
+        "print([name for name in ('torch._dynamo', 'sympy') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @settings(max_examples=60, deadline=None)
