@@ -36,7 +36,7 @@ environment:
 
 # DEMO="--kimg 0.5" makes it shorter.
 demo: environment
-	@$(BIN)/mray run pipeline examples/paintings --run demo --preset demo --root $(ROOT) $(DEMO)
+	@$(BIN)/mray run pipeline examples/paintings --run demo --preset demo --init shipped --kimg 1 --root $(ROOT) $(DEMO)
 
 test: environment
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
