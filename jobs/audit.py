@@ -1,6 +1,5 @@
 """Whether a network copies: what `train` leaves at its end, and what `generate` makes of it."""
 
-import io
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from machineray.gan.memorisation import Baseline, Likeness, Match
     from machineray.gan.networks import Generator
 
-BANK, REPORT, PAGE = "audit/bank.npz", "audit.json", "audit.html"
+BANK, REPORT, PAGE = "audit/bank.safetensors", "audit.json", "audit.html"
 LEAST_AUDITED, MOST_AUDITED = 24, 200  # samples: it shall cost a twentieth of the training
 SHOWN = 60
 MOST_PAINTINGS = 2000
@@ -129,18 +128,11 @@ def _pair(sample: "NDArray[np.uint8]", painting: "NDArray[np.uint8]") -> bytes:
 
 def bank_bytes(known: "Likeness", names: Sequence[str], honest: "Baseline | None") -> bytes:
     """What the paintings are compared by, half precision; without the pictures themselves."""
-    import numpy as np
+    from machineray.gan.state import packed
 
-    buffer = io.BytesIO()
+    tensors = {"features": known.features.half(), "thumbnails": known.thumbnails.half()}
     line = [honest.features, honest.thumbnail] if honest else []
-    np.savez_compressed(
-        buffer,
-        features=known.features.numpy().astype(np.float16),
-        thumbnails=known.thumbnails.numpy().astype(np.float16),
-        names=np.array(list(names)),
-        honest=np.array(line),
-    )
-    return buffer.getvalue()
+    return packed(tensors, {"names": list(names), "honest": line})
 
 
 class CopyJudge:
@@ -148,20 +140,13 @@ class CopyJudge:
 
     def __init__(self, data: bytes) -> None:
         """From the bytes of BANK."""
-        import numpy as np
-        import torch
-
         from machineray.gan.memorisation import Baseline, Likeness
+        from machineray.gan.state import unpacked
 
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            features, thumbnails = (
-                torch.from_numpy(found[name].astype(np.float64))
-                for name in ("features", "thumbnails")
-            )
-            self._names = [str(name) for name in found["names"]]
-            line = found["honest"].tolist()
-        self._known = Likeness(features, thumbnails)
-        self._honest = Baseline(*line) if line else None
+        tensors, about = unpacked(data, BANK)
+        self._names = [str(name) for name in about["names"]]
+        self._known = Likeness(tensors["features"].double(), tensors["thumbnails"].double())
+        self._honest = Baseline(*about["honest"]) if about["honest"] else None
 
     def copied(self, sample: "NDArray[np.uint8]") -> str:
         """What a sample (H, W, 3) copies, in words; "" for none."""
