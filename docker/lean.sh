@@ -15,4 +15,4 @@ keep() {
 # botocore describes 400 services of AWS (28 MB): a bucket is S3, whoever opens it logs in by STS or SSO.
 keep "$site/botocore/data" s3 sts signin sso sso-oidc
 # albumentations imports scipy.special alone (which calls linalg): 56 MB less.
-keep "$site/scipy" _lib special linalg
+keep "$site/scipy" __pycache__ _lib special linalg

@@ -93,17 +93,13 @@ def rendered(mray: Mray) -> Iterator[dict[str, Any]]:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
+    tiny = ("--preset", "tiny")  # for pictures of 32 px
     for stage in STAGES:
-        given = (
-            ("--input", "examples") if not stage.needs else ("--input", f"demo/{stage.needs[0]}")
-        )
-        words = ("--run", "all", *given, "--dry-run", "-o", "json")
-        yield json.loads(mray("submit", stage.name, *words).stdout)
-    gpus = ("--input", "demo/augment", "--gpus", "1", "--gpu-type", "A100", "--spot")
-    yield json.loads(
-        mray("submit", "train", "--run", "all", *gpus, "--dry-run", "-o", "json").stdout
-    )
-    yield json.loads(mray("submit", "pipeline", "--run", "all", "--dry-run", "-o", "json").stdout)
+        source = f"demo/{stage.needs[0]}" if stage.needs else "examples"
+        yield shown(stage.name, "--input", source, *(tiny if stage.name == "train" else ()))
+    gpus = ("--gpus", "1", "--gpu-type", "A100", "--spot")
+    yield shown("train", "--input", "demo/augment", *tiny, *gpus)
+    yield shown("pipeline")
 
 
 def of_several_nodes(namespace: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-TRAINER = {"efficientnet", "tensorboardx"}
+JUDGE, TRAINER = {"efficientnet"}, {"tensorboardx"}
 LEARNERS = {"torch", "tensorflow"}
 PAINTERS = {"opencv", "albumentations", "scipy", "imagehash"}
 FOREIGN = {  # what must not be inside, by target
@@ -42,7 +42,8 @@ FOREIGN = {  # what must not be inside, by target
     "unframe": {*LEARNERS, *PAINTERS - {"opencv"}, "kubernetes"},
     "augment": {*LEARNERS, "imagehash", "kubernetes"},
     "train": {"tensorflow", *PAINTERS, "kubernetes"},
-    **{name: {"tensorflow", *PAINTERS, *TRAINER, "kubernetes"} for name in ("generate", "finish")},
+    "generate": {"tensorflow", *PAINTERS, *TRAINER, "kubernetes"},  # it refuses copies: a judge
+    "finish": {"tensorflow", *PAINTERS, *TRAINER, *JUDGE, "kubernetes"},
     "pipeline": {"numpy", "pillow", "torch"},
     "finish-isr": {"torch", *PAINTERS, "kubernetes"},
 }
@@ -213,7 +214,15 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("machineray", "jobs", "docker", "examples"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PROJECT / name, tmp_path / name, ignore=ignore)
-    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE", ".dockerignore"):
+    files = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "MODEL_CARD.md", ".dockerignore")
+    for name in files:
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "NOTICE",
+        "MODEL_CARD.md",
+        ".dockerignore",
+    ):
         shutil.copy2(PROJECT / name, tmp_path)
     return tmp_path
 
