@@ -216,13 +216,6 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copytree(PROJECT / name, tmp_path / name, ignore=ignore)
     files = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "MODEL_CARD.md", ".dockerignore")
     for name in files:
-        "pyproject.toml",
-        "README.md",
-        "LICENSE",
-        "NOTICE",
-        "MODEL_CARD.md",
-        ".dockerignore",
-    ):
         shutil.copy2(PROJECT / name, tmp_path)
     return tmp_path
 
