@@ -37,7 +37,7 @@ from machineray.gan.quality import FIRST_SEED, held_out
 from machineray.gan.randomness import batch_order
 from machineray.gan.sampling import grid, sample
 from machineray.gan.state import snapshot_bytes
-from machineray.gan.steps import Training, new_training, set_rates, step
+from machineray.gan.steps import Training, new_training, step
 
 SIDE = 64
 SAMPLES = 400
@@ -51,7 +51,6 @@ THIN = replace(
 )
 ROWS = {
     "sketch": SKETCH,
-    "sketch-even": replace(SKETCH, decay=0.0),
     "sketch-ada": replace(SKETCH, augment="ada"),
     "sketch-none": replace(SKETCH, augment="none"),
     "thin-ada": THIN,
@@ -115,7 +114,6 @@ def trained(preset: Preset, images: list[Picture], cpu_minutes: float) -> tuple[
     spent = 0.0
     while spent < 60 * cpu_minutes:
         started = time.process_time()
-        set_rates(training, spent / (60 * cpu_minutes))
         order = batch_order(0, training.nimg, preset.batch, len(images), True)
         chosen = [images[i][:, ::-1] if m else images[i] for i, m in zip(*order, strict=True)]
         pixels = torch.from_numpy(np.stack(chosen)).permute(0, 3, 1, 2).contiguous()

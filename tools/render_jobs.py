@@ -46,7 +46,9 @@ def rendered() -> dict[str, str]:
 
 def manifests() -> list[Json]:
     """One Job a stage: the tiny pipeline on the examples."""
-    wanted = {step.stage: step for step in steps(None, "tiny", "", None, "0-23", 1.0, None, "Tiny")}
+    wanted = {
+        step.stage: step for step in steps(None, "tiny", "", None, None, "0-23", 1.0, None, "Tiny")
+    }
     jobs = []
     for stage in STAGES:
         function, step = function_of(stage.name), wanted[stage.name]

@@ -17,8 +17,7 @@ class Preset:
 
     The resolution is a side, 128, or WIDTHxHEIGHT, "96x128" (sizes.py). Channels at a side are
     min(channel_max, channel_base / side). ema_kimg is the half-life of G_ema, never more than
-    ema_ramp of what was seen. In the last `decay` of a training the learning rates fall, evenly, to
-    a twentieth. Batch statistics are those of `group` samples, the atom of a batch.
+    ema_ramp of what was seen. Batch statistics are those of `group` samples, the atom of a batch.
     r1_gamma and pl_weight count with a StyleGAN2 discriminator only, and path length with a
     StyleGAN2 generator only.
     """
@@ -41,7 +40,6 @@ class Preset:
     snapshot_kimg: float
     tick_kimg: float
     ema_ramp: float = 0.05
-    decay: float = 0.0
     ada_target: float = 0.6
     pl_weight: float = 2.0
     style_mixing: float = 0.9
@@ -76,10 +74,10 @@ class Preset:
 
 # fmt: off
 PRESETS = (
-    #      name             px    generator    discriminator  base   max  z    map  batch  group augment  kimg  lr_g   lr_d   ema  snap  tick   ramp decay
+    #      name             px    generator    discriminator  base   max  z    map  batch  group augment  kimg  lr_g   lr_d   ema  snap  tick   ramp
     Preset("tiny",          32,   "stylegan2", "stylegan2",   1024,  64,  64,  2,   8,     4,    "ada",   .4,   .0025, .0025, .1,  .2,   .04, .05),
-    Preset("sketch",        64,   "light",     "projected",   4096,  256, 128, 0,   8,     8,    "fixed", 20,   .0012, .0002, 1.0, 2.0,  .2,   .2,  .5),
-    Preset("demo",          128,  "light",     "projected",   4096,  256, 128, 0,   8,     8,    "fixed", 4.0,  .0012, .0002, 1.0, 50.0, .064, .2,  .5),
+    Preset("sketch",        64,   "light",     "projected",   4096,  256, 128, 0,   8,     8,    "fixed", 20,   .0012, .0002, 1.0, 2.0,  .2,   .2),
+    Preset("demo",          128,  "light",     "projected",   4096,  256, 128, 0,   8,     8,    "fixed", 4.0,  .0012, .0002, 1.0, 50.0, .064, .2),
     Preset("paintings256",  256,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    4,    "ada",   5000, .0025, .0025, 5.0, 50.0, 1.0, .05),
     Preset("paintings512",  512,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    4,    "ada",   5000, .0025, .0025, 5.0, 50.0, 1.0, .05),
     Preset("paintings1024", 1024, "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    4,    "ada",   5000, .002,  .002,  5.0, 50.0, 1.0, .05),

@@ -42,7 +42,6 @@ ALONE_NIMG = 400  # that a discriminator learns alone from, where the generator 
 PATH_LENGTH_DECAY = 0.01
 W_AVG_DECAY = 0.998
 BETAS = (0.0, 0.99)
-LAST_RATE = 0.05  # of the learning rates, where they fall
 
 Values = dict[str, Tensor]
 
@@ -95,29 +94,12 @@ def new_training(preset: Preset, seed: int, compute: Compute | None = None) -> T
     )
 
 
-def falling_rate(preset: Preset, done: float) -> float:
-    """The factor of the learning rates when a share `done` of the training is over."""
-    if not preset.decay:
-        return 1.0
-    fallen = min(1.0, max(0.0, (done - (1 - preset.decay)) / preset.decay))
-    return 1.0 - (1.0 - LAST_RATE) * fallen
-
-
-def set_rates(training: Training, done: float) -> None:
-    """Give both optimisers their rates for the next step, a share `done` into the training."""
-    factor = falling_rate(training.preset, done)
-    for optimizer in (training.optimizer_g, training.optimizer_d):
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * factor
-
-
 def _adam(network: torch.nn.Module, rate: float, every: int, is_lazy: bool) -> torch.optim.Adam:
     """Adam, corrected for one more step in `every` (StyleGAN2, app. B, "lazy regularization")."""
     ratio = every / (every + 1) if is_lazy else 1.0
     betas = (BETAS[0] ** ratio, BETAS[1] ** ratio)
     learned = learned_parameters(network)
-    group = {"params": learned, "lr": rate * ratio, "initial_lr": rate * ratio}
-    return torch.optim.Adam([group], betas=betas, eps=1e-8, fused=True)
+    return torch.optim.Adam(learned, lr=rate * ratio, betas=betas, eps=1e-8, fused=True)
 
 
 def has_r1(preset: Preset) -> bool:

@@ -24,7 +24,7 @@ from machineray.gan.quality import LEAST_SAMPLES, Quality, affordable_samples
 from machineray.gan.randomness import batch_order
 from machineray.gan.sampling import grid, sample
 from machineray.gan.state import checkpoint_bytes, restore, snapshot_bytes, transfer
-from machineray.gan.steps import Training, Values, new_training, set_rates, step
+from machineray.gan.steps import Training, Values, new_training, step
 
 SNAPSHOTS_AT_LEAST = 10  # also in the shortest run: one wants to see it learn
 # In the beginning a checkpoint is due earlier: a kill costs a sixth of the work or 20 s.
@@ -138,7 +138,6 @@ def train(
     while training.nimg < config.total_nimg:
         real_img = _batch(images, config, training.nimg, compute)
         before = training.nimg
-        set_rates(training, before / config.total_nimg)
         _add(sums, step(training, real_img), training.nimg)
         is_last = training.nimg >= config.total_nimg
         if _passes(before, training.nimg, preset.tick_kimg) or is_last:

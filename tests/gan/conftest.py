@@ -42,7 +42,6 @@ def small(request: pytest.FixtureRequest) -> Preset:
         generator=generator,
         discriminator=discriminator,
         tick_kimg=0.008,
-        decay=0.5,
     )
 
 

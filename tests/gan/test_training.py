@@ -14,7 +14,7 @@ from machineray.errors import InputError, StageError
 from machineray.gan import features, steps
 from machineray.gan.presets import PRESETS, Preset, preset_named
 from machineray.gan.randomness import batch_order, generator_for
-from machineray.gan.steps import new_training, set_rates
+from machineray.gan.steps import new_training
 from machineray.gan.training import Checkpoint, Config, Snapshot, Tick, train
 
 Event = Tick | Snapshot | Checkpoint
@@ -68,23 +68,6 @@ def test_a_resumed_run_is_bit_for_bit_the_undisturbed_one(
     assert values(parts) == values(whole)
     for kind in (Snapshot, Checkpoint):
         assert last(parts, kind).data == last(whole, kind).data  # type: ignore[union-attr]
-
-
-def test_the_learning_rates_fall_evenly_in_the_end(small: Preset) -> None:
-    """From half of the training on to a twentieth; without `decay` they stay."""
-    training = new_training(small, 0)
-    first = [group["lr"] for group in training.optimizer_g.param_groups]
-
-    def factors() -> list[float]:
-        told = []
-        for done in (0.0, 0.5, 0.75, 1.0, 2.0):
-            set_rates(training, done)
-            told.append(training.optimizer_g.param_groups[0]["lr"] / first[0])
-        return told
-
-    np.testing.assert_allclose(factors(), [1, 1, 0.525, 0.05, 0.05])
-    training.preset = replace(small, decay=0.0)
-    assert factors() == [1.0] * 5
 
 
 def test_training_leaves_torchs_own_random_state_alone(images: NDArray[np.uint8]) -> None:
