@@ -70,8 +70,8 @@ def evenly(rows: Sequence[dict[str, object]], count: int) -> list[dict[str, obje
     return [rows[round(i * (len(rows) - 1) / (count - 1))] for i in range(count)]
 
 
-def show_training(train: StageRun, paintings: int) -> dict[str, object]:
-    """index.html with a few grids, and metrics.jsonl; gives the last row."""
+def show_training(train: StageRun, paintings: int) -> list[dict[str, object]]:
+    """index.html with a few grids, and metrics.jsonl; gives its rows."""
     metrics = [json.loads(line) for line in train.read("metrics.jsonl").splitlines()]
     grids = []
     for row in evenly(list(snapshot_rows(train)), SHOWN_GRIDS):
@@ -86,7 +86,7 @@ def show_training(train: StageRun, paintings: int) -> dict[str, object]:
     page = Progress(last["kimg"], seconds, machine_name(), paintings, grids, metrics)
     (DOCS / "index.html").write_text(training_page("shipped", page, __version__), "utf-8")
     (DOCS / "metrics.jsonl").write_bytes(train.read("metrics.jsonl"))
-    return last
+    return metrics
 
 
 def main() -> None:
@@ -105,7 +105,9 @@ def main() -> None:
     SHIPPED.write_bytes(data)
     snapshot = load_snapshot(data, SHIPPED.name)
     seen, unseen = pictures_of(train), pictures_of(StageRun(store, options.unseen, "train"))
-    last = show_training(train, len(set(seen.ids)))
+    metrics = show_training(train, len(set(seen.ids)))
+    then = max(row["nimg"] for row in metrics if row["nimg"] <= snapshot.about["nimg"])
+    (last,) = [row for row in metrics if row["nimg"] == then]
     drawn = [pixels for _, pixels in sample(snapshot.generator, range(40))]
     (DOCS / "samples.webp").write_bytes(encode(from_array(grid(drawn, 8)), "webp", quality=88))
     report = audit(snapshot.generator, seen, unseen)
