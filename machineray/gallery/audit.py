@@ -16,7 +16,7 @@ METHOD = (
     "Left the sample, right the painting of the training that it is nearest to. Nearness is 1 for "
     "the same picture: by features, which see through mirroring, cropping and tints, and by small "
     "grey pictures, which see through blur. A sample is called a copy when it is much nearer than "
-    "95 in 100 paintings come that the network never saw. Look for yourself: the numbers only sort."
+    "95 in 100 other paintings come. Look for yourself: the numbers only sort."
 )
 
 

@@ -151,7 +151,9 @@ def _lede(works: Sequence[Work], progress: Progress | None) -> str:
     count = counted(len(works), "new abstract picture")
     if progress is None or not progress.paintings:
         return f"{count}, made by a network that learned from paintings."
-    return f"{count}, made by a network that has seen {counted(progress.paintings, 'painting')}."
+    seen = counted(progress.paintings, "painting")
+    before = "was trained before and then saw" if progress.began else "has seen"
+    return f"{count}, made by a network that {before} {seen}."
 
 
 def _navigation(rooms: dict[str, str]) -> str:

@@ -89,10 +89,16 @@ def bank(pictures: Iterable[Picture], network: Callable[[Tensor], Tensor]) -> Li
     return likeness([turned for picture in pictures for turned in attitudes(picture)], network)
 
 
-def matches(samples: Likeness, paintings: Likeness) -> list[Match]:
-    """The nearest painting of each sample: by its features, unless its thumbnail is nearer."""
+def matches(samples: Likeness, paintings: Likeness, are_paintings: bool = False) -> list[Match]:
+    """The nearest painting of each sample: by its features, unless its thumbnail is nearer.
+
+    With `are_paintings` sample i is painting i, and the nearest other one is found.
+    """
     by_features = samples.features @ paintings.features.T
     by_thumbnail = samples.thumbnails @ paintings.thumbnails.T
+    for i in range(len(by_features) if are_paintings else 0):
+        own = slice(i * len(ATTITUDES), (i + 1) * len(ATTITUDES))
+        by_features[i, own] = by_thumbnail[i, own] = -1.0
     found = []
     for features, thumbnails in zip(by_features, by_thumbnail, strict=True):
         row = int(torch.maximum(features, thumbnails).argmax())
@@ -101,6 +107,13 @@ def matches(samples: Likeness, paintings: Likeness) -> list[Match]:
             Match(painting, ATTITUDES[attitude], float(features.max()), float(thumbnails.max()))
         )
     return found
+
+
+def matches_among(paintings: Likeness) -> list[Match]:
+    """The nearest other painting of each painting of a bank."""
+    upright = slice(None, None, len(ATTITUDES))
+    samples = Likeness(paintings.features[upright], paintings.thumbnails[upright])
+    return matches(samples, paintings, are_paintings=True)
 
 
 def baseline(honest: Sequence[Match]) -> Baseline:

@@ -238,3 +238,13 @@ def test_words() -> None:
         "19,328", "42", "3.14", "0.071", "1.2e−05", "−0.50",
     ]  # fmt: skip
     assert local_href("../a b#c?.png") == "../a%20b%23c%3F.png"
+
+
+def test_a_network_that_was_trained_before_is_told_as_such() -> None:
+    """Who reads only the first line shall not think that these paintings were all it saw."""
+    progress = Progress(1, 90, "a laptop", 48, began="It did not begin from nothing.")
+    page = gallery_page("t", [work(1)], colophon=COLOPHON, progress=progress)
+    assert "trained before and then saw 48 paintings" in page
+    assert "It did not begin from nothing." in page
+    page = gallery_page("t", [work(1)], colophon=COLOPHON, progress=replace(progress, began=""))
+    assert "has seen 48 paintings" in page

@@ -19,6 +19,7 @@ from machineray.gan.memorisation import (
     baseline,
     likeness,
     matches,
+    matches_among,
     thumbnail,
 )
 
@@ -105,6 +106,14 @@ def test_a_thumbnail_is_grey_of_mean_nought_and_length_one(seen: list[Picture]) 
     assert small.mean() == pytest.approx(0)
     assert np.linalg.norm(small) == pytest.approx(1)
     assert not thumbnail(np.full((9, 9, 3), 7, np.uint8)).any()
+
+
+def test_a_painting_among_its_like_is_held_against_the_others(of_seen: Likeness) -> None:
+    """It is nearest to itself, and that does not count."""
+    found = matches_among(of_seen)
+    assert len(found) == len(of_seen.features) // 8
+    assert all(match.painting != number for number, match in enumerate(found))
+    assert all(match.features < 0.999 for match in found)
 
 
 def test_what_is_as_near_as_honest_pictures_is_not_flagged() -> None:
