@@ -99,7 +99,7 @@ def _audited(output: StageRun, seen: "Subset", unseen: "Subset") -> Iterator[Eve
     report = json.loads(output.read(REPORT))
     if report["honest"]:
         yield Note(
-            f"train: {report['copies']} of {report['samples']} samples are too near to a painting; "
+            f"train: too near to a painting: {report['copies']} of {report['samples']} samples; "
             f"look at {output.store.url}/{output.key(PAGE)}"
         )
 

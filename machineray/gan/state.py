@@ -19,7 +19,7 @@ from machineray.gan.ada import Adaptation
 from machineray.gan.header import METADATA, header_of
 from machineray.gan.networks import Generator, for_drawing, new_generator
 from machineray.gan.presets import Preset
-from machineray.gan.steps import ALONE_NIMG, Training, laid_out
+from machineray.gan.steps import Training, laid_out
 
 FORMAT = 1
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
@@ -118,8 +118,7 @@ def checkpoint_bytes(training: Training, about: dict[str, Any]) -> bytes:
         for index, values in optimizer.state_dict()["state"].items():
             tensors |= {f"{name}/{index}/{key}": values[key] for key in _ADAM}
     adaptation = asdict(training.adaptation)
-    names = ("nimg", "head_start", "alone_nimg")
-    progress = {name: getattr(training, name) for name in names}
+    progress = {"nimg": training.nimg, "head_start": training.head_start}
     return packed(tensors, {**about, **progress, "adaptation": adaptation})
 
 
@@ -135,7 +134,6 @@ def restore(training: Training, data: bytes, name: str) -> dict[str, Any]:
         training.pl_mean.copy_(tensors["pl_mean"])
         training.adaptation = Adaptation(**about["adaptation"])
         training.nimg, training.head_start = int(about["nimg"]), _count(about, "head_start")
-        training.alone_nimg = _count(about, "alone_nimg")
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{name}: not a checkpoint of these networks ({reason})") from error
@@ -146,8 +144,7 @@ def transfer(training: Training, data: bytes, name: str) -> int:
     """Take from a snapshot what fits by name and shape, also of a lower resolution: how much.
 
     The first maps of other proportions are resampled. Both generators get it; the discriminator
-    begins anew, alone at first: what it knows nothing of yet would ruin the generator. Where all
-    of it fits, the average has its head start. InputError when nothing does.
+    begins anew. Where all of it fits, the average has its head start. InputError when nothing does.
     """
     tensors, about = unpacked(data, name)
     wanted = training.generator.state_dict()
@@ -165,7 +162,6 @@ def transfer(training: Training, data: bytes, name: str) -> int:
         raise InputError(f"{name}: nothing in it fits into {training.preset.name}")
     for network in (training.generator, training.generator_ema):
         network.load_state_dict(fitting, strict=False)
-    training.alone_nimg = ALONE_NIMG
     if len(fitting) == len(wanted):
         training.head_start = _count(about, "nimg") + _count(about, "head_start")
     return len(fitting)

@@ -38,7 +38,6 @@ from machineray.gan.world import World
 
 R1_EVERY = 16
 PATH_LENGTH_EVERY = 4
-ALONE_NIMG = 400  # that a discriminator learns alone from, where the generator has learnt already
 PATH_LENGTH_DECAY = 0.01
 W_AVG_DECAY = 0.998
 BETAS = (0.0, 0.99)
@@ -62,7 +61,6 @@ class Training:
     adaptation: Adaptation = field(default_factory=Adaptation)
     nimg: int = 0
     head_start: int = 0  # pictures that the weights it began with had seen
-    alone_nimg: int = 0  # until then the discriminator learns alone
 
     def __post_init__(self) -> None:
         self.synthesis = self.compute.compiled(self.generator.synthesis)
@@ -211,18 +209,13 @@ def step(training: Training, real_img: Tensor) -> Values:
     training.discriminator.iterate()
     # In one pass, the pictures that the discriminator learns from are judged for the generator,
     # too. Several save memory, which kept pictures would cost: they are made once more.
-    is_alone = training.nimg < training.alone_nimg
-    with torch.set_grad_enabled(not is_alone):
-        kept = [_made(part) for part in todo] if len(todo) == 1 else None
+    kept = [_made(part) for part in todo] if len(todo) == 1 else None
     values = _discriminator_step(training, real_img, todo, kept)
-    if is_alone:
-        values |= _generator_loss(training, todo, kept)
-    else:
-        values |= _generator_step(training, todo, kept)
+    values |= _generator_step(training, todo, kept)
     # The regularisers come last: until the generator's step the graph of its pictures is kept.
     if has_r1(preset) and iteration % R1_EVERY == 0:
         values |= _r1_step(training, real_img, todo)
-    if has_path_length(preset) and iteration % PATH_LENGTH_EVERY == 0 and not is_alone:
+    if has_path_length(preset) and iteration % PATH_LENGTH_EVERY == 0:
         values |= _path_length_step(training, passes(training, max(1, groups // 2)))
     training.nimg += preset.batch
     _adapt(training, iteration, values)
@@ -286,18 +279,6 @@ def _generator_step(training: Training, todo: list[Pass], kept: list[Made] | Non
     if isinstance(generator, StyleGAN2Generator):  # the mean of the light one is 0 by definition
         generator.w_avg.lerp_(w_mean, 1 - W_AVG_DECAY)
     return values
-
-
-@torch.no_grad()
-def _generator_loss(training: Training, todo: list[Pass], kept: list[Made] | None) -> Values:
-    """The generator's loss for the record; it stays as it is."""
-    loss = torch.zeros((), device=training.compute.device)
-    for number, part in enumerate(todo):
-        with training.compute.autocast():
-            made = kept[number] if kept else _made(part)
-            logits = at_least_single(training.judge(made.maps))
-        loss += part.weight * _LOSSES_G[training.preset.discriminator](logits)
-    return {"loss_g": training.compute.world.total([loss])[0]}
 
 
 def _r1_step(training: Training, real_img: Tensor, todo: list[Pass]) -> Values:

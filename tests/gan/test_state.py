@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machineray.errors import InputError
-from machineray.gan.compute import Compute
 from machineray.gan.presets import Preset, preset_named
 from machineray.gan.sampling import sample
 from machineray.gan.state import (
@@ -98,34 +97,12 @@ def test_the_average_goes_on_from_where_a_snapshot_had_it(small: Preset) -> None
     assert again.head_start == 10**6
 
     def moved(training: Training) -> float:
-        training.alone_nimg = 0
         first = [value.clone() for value in training.generator_ema.parameters()]
         step(training, torch.zeros(training.preset.batch, 3, *training.preset.size.shapes[-1]))
         pairs = zip(first, training.generator_ema.parameters(), strict=True)
         return sum(float((a - b).abs().sum()) for a, b in pairs)
 
     assert 0 < moved(begun) < moved(fresh) / 10
-
-
-def test_the_discriminator_learns_alone_at_first_where_the_generator_has_learnt(
-    small: Preset,
-) -> None:
-    """In one pass and in several, and no further than it was told."""
-    data = snapshot_bytes(training_of(small, 1), {})
-    pixels = torch.zeros(small.batch, 3, *small.size.shapes[-1])
-    for micro_batch in (0, small.group):
-        training = new_training(small, 2, Compute(micro_batch=micro_batch))
-        transfer(training, data, "s")
-        training.alone_nimg = small.batch
-        first = {name: value.clone() for name, value in training.generator.state_dict().items()}
-        judge = [value.clone() for value in training.discriminator.parameters()]
-        assert torch.isfinite(step(training, pixels)["loss_g"])
-        parameters = dict(training.generator.named_parameters())
-        assert all(torch.equal(value, first[name]) for name, value in parameters.items())
-        pairs = zip(judge, training.discriminator.parameters(), strict=True)
-        assert not all(torch.equal(*pair) for pair in pairs)
-        step(training, pixels)
-        assert not all(torch.equal(value, first[name]) for name, value in parameters.items())
 
 
 def test_a_larger_training_takes_the_layers_that_it_shares(small: Preset) -> None:
