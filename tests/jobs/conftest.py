@@ -17,12 +17,18 @@ def as_many_threads_afterwards() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+def fill_with_blots(folder: Path, count: int) -> None:
+    """So many pictures of 64 x 48 px, p0.png (of more than ten, p00.png) and on: blots."""
+    digits = len(str(count - 1))
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        pixels = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((64, 48)).save(folder / f"p{number:0{digits}}.png")
+
+
 @pytest.fixture(scope="module")
 def two_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two pictures of 64 x 48 px, blots of any colour."""
+    """A folder with two of them."""
     folder = tmp_path_factory.mktemp("in")
-    rng = np.random.default_rng(0)
-    for number in range(2):
-        pixels = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize((64, 48)).save(folder / f"p{number}.png")
+    fill_with_blots(folder, 2)
     return folder

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -18,6 +17,7 @@ from machineray.dataset.tar import unpacked
 from machineray.errors import ConfigurationError, UsageError
 from machineray.gan.state import load_snapshot
 from machineray.log import Event, Note
+from tests.jobs.conftest import fill_with_blots
 
 WIDTH, HEIGHT = 24, 32
 
@@ -31,10 +31,7 @@ def run(root: Path, stage: str, **options: Any) -> tuple[Job, list[Event]]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty-four wide pictures: some are held out, so that all that is compared is compared."""
     folder = tmp_path_factory.mktemp("in")
-    rng = np.random.default_rng(0)
-    for number in range(24):
-        pixels = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize((64, 48)).save(folder / f"p{number:02}.png")
+    fill_with_blots(folder, 24)
     return folder
 
 
