@@ -3,7 +3,7 @@
     .venv/bin/python tools/ship.py RUN --unseen OTHER_RUN [--root ROOT] [--best]
 
 RUN holds augment and train, OTHER_RUN the augment of paintings that no training has seen. Weights
-go into the package in half precision; docs/model gets the training page, a sheet of samples, the
+go into the package as 8-bit codes; docs/model gets the training page, a sheet of samples, the
 metrics and the report of the audit. Where the page with pairs lies is printed: look at it.
 """
 
@@ -26,7 +26,7 @@ from machineray.gan.features import last_maps
 from machineray.gan.networks import Generator
 from machineray.gan.quality import Quality, reference
 from machineray.gan.sampling import grid, sample
-from machineray.gan.state import halved, load_snapshot
+from machineray.gan.state import coded, load_snapshot
 from machineray.imaging import decode, encode, from_array
 from machineray.runs import StageRun, json_bytes
 from machineray.storage import open_store
@@ -100,7 +100,7 @@ def main() -> None:
     torch.set_num_threads(2)
     store = open_store(options.root)
     train = StageRun(store, options.run, "train")
-    data = halved(train.read(BEST if options.best else NEWEST), options.run)
+    data = coded(train.read(BEST if options.best else NEWEST), options.run)
     SHIPPED.parent.mkdir(exist_ok=True)
     SHIPPED.write_bytes(data)
     snapshot = load_snapshot(data, SHIPPED.name)

@@ -25,6 +25,7 @@ FORMAT = 1
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
 _FIRST_MAPS = {"constant", "first.weight"}  # of either generator: their size is the picture's
 _FROZEN = "features."  # comes with its package, not with every checkpoint
+_CODES, _SCALES = "codes/", "scales/"  # before a weight's name, where it is stored in 8 bits
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def packed(tensors: dict[str, Tensor], about: dict[str, Any]) -> bytes:
 
 
 def unpacked(data: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors, in single where they are stored in half, and the JSON.
+    """The tensors, in single where they are stored as codes, and the JSON.
 
     InputError when it is no file of ours.
     """
@@ -54,17 +55,32 @@ def unpacked(data: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]
     about = header_of(data, name).about
     if about.get("format") != FORMAT:
         raise InputError(f"{name}: format {about.get('format')}; this version reads {FORMAT}")
-    return {
-        name: tensor.float() if tensor.dtype == torch.float16 else tensor
-        for name, tensor in stored.items()
-    }, about
+    codes, scales = _below(stored, _CODES), _below(stored, _SCALES)
+    try:
+        weights = {key: value * scales[key] for key, value in codes.items()}
+    except (KeyError, RuntimeError) as error:
+        raise InputError(f"{name}: not a snapshot of MachineRay (scales of codes)") from error
+    rest = {k: v for k, v in stored.items() if not k.startswith((_CODES, _SCALES))}
+    return rest | weights, about
 
 
-def halved(data: bytes, name: str) -> bytes:
-    """The snapshot with its weights in half precision, for publishing; statistics stay single."""
+def coded(data: bytes, name: str) -> bytes:
+    """The snapshot with its weights as 8-bit codes, for publishing: a quarter of the bytes.
+
+    A weight is code * scale, with one scale for each place of its first dimension. What has but
+    one dimension (biases, statistics) stays single.
+    """
     tensors, about = unpacked(data, name)
-    halves = {key: value.half() if value.dim() > 1 else value for key, value in tensors.items()}
-    return packed(halves, {key: value for key, value in about.items() if key != "format"})
+    stored: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        if value.dim() < 2:
+            stored[key] = value
+            continue
+        most = value.abs().amax(tuple(range(1, value.dim())), keepdim=True)
+        scales = (most / 127).clamp_min(torch.finfo(torch.float32).tiny)
+        stored[_CODES + key] = (value / scales).round().to(torch.int8)
+        stored[_SCALES + key] = scales
+    return packed(stored, {key: value for key, value in about.items() if key != "format"})
 
 
 def snapshot_bytes(training: Training, about: dict[str, Any]) -> bytes:
