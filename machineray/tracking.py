@@ -313,18 +313,17 @@ def _looked_at(
     state = job_state(job) if job else None
     trained = _kimg(output) if state and target.stage == "train" else None
     seen = (state.state, state.done, state.active, trained) if state else ("none",)
-    if told.get(target) == seen and state and state.state not in FINISHED:
+    goes_on = state.state not in FINISHED if state else is_at_work(driver)
+    if goes_on and told.get(target) == seen:
         return False, None
-    is_new = told.get(target) != seen
     told[target] = seen
-    finished = state is None or state.state in FINISHED
-    if finished and _is_complete(output):
+    if not (state and goes_on) and _is_complete(output):
         return True, Note(f"{name}: complete")
     if state is None:
-        if not is_at_work(driver):
+        if not goes_on:
             raise _absent(output)
-        return False, Note(f"{name}: the pipeline has not come to it yet") if is_new else None
-    if finished and job:
+        return False, Note(f"{name}: the pipeline has not come to it yet")
+    if job and not goes_on:
         reason = explained(cluster, job) or _missing(marked_row(output), state) or state.state
         raise StageError(f"{name}: {reason}")
     return False, _told(cluster, name, job, state, trained)
