@@ -198,7 +198,8 @@ def arguments(function: JobFunction, options: Mapping[str, Any]) -> list[str]:
         if isinstance(value, bool):
             typed.append(name if value else name.replace("--", "--no-", 1))
         else:
-            typed += [name, str(value.value if isinstance(value, Enum) else value)]
+            for each in value if isinstance(value, (list, tuple)) else [value]:
+                typed += [name, str(each.value if isinstance(each, Enum) else each)]
     return typed
 
 

@@ -1,13 +1,17 @@
-"""Paintings from a folder, a bucket or the examples, each kept byte for byte with its credits.
+"""Paintings from a folder, a bucket, the examples or sites, each byte for byte with its credits.
 
 mray run collect --run klee --input ./my-paintings
+mray run collect --run open --source wikiart --source cleveland --limit 850 --contact me@example.org
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from jobs import Job, main
+from jobs.crawling import crawl_of, crawl_task, estimates
 from jobs.pictures import files_of
 from machineray.errors import InputError, NotFoundError, UsageError
 from machineray.log import Event, Note
@@ -19,8 +23,85 @@ EXAMPLES = "examples"
 NAMED_AT_MOST = 3
 
 
-def collect(job: Job) -> Iterator[Event]:
-    """Take paintings from --input (a folder, s3://… or 'examples'), refusing what is broken."""
+SITES_ONLY = ("limit", "artist", "per_artist", "year_before", "died_before", "source_url")
+
+
+def collect(
+    job: Job,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Collect from this site; `mray sources` lists them."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many paintings of each source.")
+    ] = None,
+    artist: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Of this artist only, such as Klee.")
+    ] = None,
+    per_artist: Annotated[
+        int | None, typer.Option(min=1, help="At most so many paintings of one artist.")
+    ] = None,
+    year_before: Annotated[
+        int | None, typer.Option(min=1, help="Painted before it; 1931 for the United States.")
+    ] = None,
+    died_before: Annotated[
+        int | None,
+        typer.Option(min=1, help="The artist died before it; default: 70 years before this one."),
+    ] = None,
+    max_side: Annotated[
+        int, typer.Option(min=64, help="Where a site offers sizes: pixels of the longer side.")
+    ] = 4096,
+    source_url: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=URL", help="Ask this mirror instead of the source's host."),
+    ] = None,
+    contact: Annotated[
+        str,
+        typer.Option(envvar="MRAY_CONTACT", help="Your e-mail or web address, told to the sites."),
+    ] = "",
+    budget_bytes: Annotated[
+        str | None, typer.Option(help="End there, such as 20GB; the sources share it evenly.")
+    ] = None,
+    budget_time: Annotated[
+        str | None, typer.Option(help="End then, such as 4h; the sources share it evenly.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how much the sites would be asked for.")
+    ] = False,
+) -> Iterator[Event]:
+    """Take paintings from --input (a folder, s3://… or 'examples') or from sites (--source)."""
+    own = locals()
+    if not source:
+        given = [name for name in SITES_ONLY if own[name]]
+        if given or dry_run:
+            option = "--" + (given[0] if given else "dry_run").replace("_", "-")
+            raise UsageError(f"{option}: is of sites: name one with --source (mray sources)")
+        yield from _from_files(job)
+        return
+    crawl = crawl_of(
+        job,
+        source=source,
+        artist=artist or (),
+        source_url=source_url or (),
+        limit=limit,
+        per_artist=per_artist,
+        year_before=year_before,
+        died_before=died_before,
+        max_side=max_side,
+        contact=contact,
+        budget_bytes=budget_bytes,
+        budget_time=budget_time,
+    )
+    if dry_run:
+        yield from estimates(job, crawl)
+        return
+    if not contact:
+        yield Note("collect: sites like to know whom to write to: --contact, or MRAY_CONTACT")
+    yield from job.execute(crawl_task(job, crawl, _without_copies))
+
+
+def _from_files(job: Job) -> Iterator[Event]:
+    """The files of --input, refusing what is broken."""
     from machineray.collect.sources import Listing
 
     place, where = _place(job.input)

@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs import Job
 from machineray.errors import InputError, NotFoundError, UsageError
-from machineray.runs import Row, StageRun, json_bytes, sha256_of
+from machineray.runs import CACHE, Row, StageRun, json_bytes, sha256_of
 from machineray.stages import STAGES, TOOLS
 from machineray.storage import FolderStore, Store, Stored, open_store
 
@@ -74,14 +74,14 @@ def files_of(place: Store, root: Store) -> dict[str, Stored]:
             raise UsageError(f"{place.url}: a file, not a folder; name the folder that it is in")
         raise NotFoundError(f"{place.url}: no such folder")
     # With --input . the root lies inside: its thumbnails are no paintings.
-    ours = "runs/" if root.url == place.url else None
+    ours: tuple[str, ...] = ("runs/", CACHE) if root.url == place.url else ()
     if root.url.startswith(place.url.rstrip("/") + "/"):
-        ours = root.url.removeprefix(place.url).strip("/") + "/"
+        ours = (root.url.removeprefix(place.url).strip("/") + "/",)
     # Sorted: servers list in different orders, and a plan is the same every time.
     return {
         stored.key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"): stored
         for stored in sorted(place.list(), key=lambda stored: stored.key)
-        if ours is None or not stored.key.startswith(ours)
+        if not stored.key.startswith(ours)
     }
 
 

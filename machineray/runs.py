@@ -6,6 +6,8 @@
     runs/<run>/<stage>/_done/<index>.json     written last: outputs, records, seconds
     runs/<run>/<stage>/_failed/<index>.json   which items were refused, and why
     runs/<run>/<stage>/_done/all.json         every index is done, and what merges them is written
+    runs/<run>/collect/_crawl/<source>.json   when the crawl of a site began
+    cache/<source>/<sha256 of address>.gz     what sites answered, to all runs; may be thrown away
 
 Only a marker means done. Nothing else keeps state: no database, no lock.
 """
@@ -22,6 +24,7 @@ from machineray.errors import InputError, NotFoundError, StorageError, UsageErro
 from machineray.storage import Store
 
 ALL = "all"
+CACHE = "cache/"  # of answers of sites, see jobs/crawling.py
 NEW_RUN = "begin a new run with --run NAME"
 # A run's name becomes part of the name of a Job (63 characters with stage, hash and index).
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")

@@ -52,11 +52,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Done:
-    """Some items are done: files to write (by name) and rows for the stage's catalog."""
+    """Some items are done: files to write (by name) and rows for the stage's catalog.
+
+    `written`: the proofs of files that the work has written by itself.
+    """
 
     files: Mapping[str, bytes | Path] = field(default_factory=dict)
     records: Sequence[Row] = ()
     items: int = 1
+    written: Sequence[Output] = ()
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,7 @@ def _do_index(
     for outcome in outcomes:
         if isinstance(outcome, Done):
             outputs += [stage.write(name, data) for name, data in outcome.files.items()]
+            outputs += outcome.written
             records += outcome.records
             yield outcome.items
         elif isinstance(outcome, Refused):

@@ -5,6 +5,7 @@
     mray submit train --run klee           one stage as a Job in a cluster (submit.py)
     mray status, logs, wait, cancel        what goes on (track.py)
     mray ls, get, doctor                   what is there, fetch it, what works here
+    mray sources                           the sites that `run collect --source` knows, their terms
 
 Nothing heavy is imported before the command that needs it runs.
 """
@@ -162,6 +163,24 @@ def list_objects(
         raise NotFoundError(f"{what}: nothing there; `mray ls` lists the runs")
     lines = [f"{size:>12,}  {key}" for key, size in rows]
     answer(output, lines, [{"key": key, "size_bytes": size} for key, size in rows])
+
+
+@app.command()
+def sources(output: As = Format.text) -> None:
+    """List the sites that `run collect --source` knows, with their terms."""
+    from machineray.collect.sites.table import SITES
+
+    lines, rows = [], []
+    for site in SITES:
+        lines += [
+            f"{site.name}: {site.title}, {site.home}",
+            f"    takes: {site.rights}",
+            f"    terms: {site.terms} ({site.terms_url})",
+            f"    asked: once in {site.seconds:g} s a host",
+        ]
+        told = ("name", "title", "home", "rights", "terms", "terms_url", "seconds")
+        rows.append({name: getattr(site, name) for name in told})
+    answer(output, lines, rows)
 
 
 @app.command()

@@ -17,6 +17,7 @@ EXTRAS: dict[str, list[str]] = TABLE["optional-dependencies"]
 NAMES = [row.name for row in (*STAGES, *TOOLS)]
 # Where a package's module is not called as the package is.
 MODULES = {
+    "beautifulsoup4": "bs4",
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "pyyaml": "yaml",

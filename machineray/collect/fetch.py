@@ -1,0 +1,556 @@
+"""Asking one site, politely and without trust: the only file that speaks HTTP to the world.
+
+    web = Web(site, agent="MachineRay/1 (+you@example.org)", cache=cache)
+    answer = web.ask("https://www.wikiart.org/en/paul-klee", "page")
+
+Polite: robots.txt, one request at a time, a stated pace with jitter, Retry-After, exponential
+back-off, conditional requests, nothing twice. Without trust: only the site's own hosts, only public
+addresses, only so many bytes for so long, only what was asked for.
+"""
+
+import email.utils
+import random
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urljoin, urlsplit
+
+from machineray.collect.answers import (
+    Answer,
+    Barred,
+    Cache,
+    Kind,
+    PassingTrouble,
+    Unfit,
+    answer_of,
+)
+from machineray.collect.painting import Site
+from machineray.collect.robots import Robots, parsed_robots
+from machineray.errors import TemporaryError, UsageError
+
+if TYPE_CHECKING:
+    import requests
+
+AGENT = "machineray"
+FRESH_SECONDS = 86_400.0
+LATER = "what is there is safe: the same command goes on from here later"
+ACCEPT = {
+    "page": "text/html,application/xhtml+xml",
+    "data": "application/json, application/ld+json",
+    "picture": "image/*",
+    "robots": "text/plain",
+}
+# What servers call the kinds; a picture's bytes are looked at anyway.
+TYPES = {
+    "page": ("text/html", "application/xhtml+xml"),
+    "data": ("application/json", "application/ld+json", "text/json", "text/javascript"),
+    "picture": ("image/", "application/octet-stream", "binary/octet-stream"),
+    "robots": ("text/plain", "text/html", "application/octet-stream"),
+}
+CALLED = {"page": "a web page", "data": "JSON", "picture": "a picture", "robots": "text"}
+
+
+class Spent(Exception):
+    """The budget of bytes or of time is used up: the crawl ends with what it has."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one answer may cost, and how patient we are."""
+
+    connect_seconds: float = 10.0
+    silent_seconds: float = 30.0  # between two pieces of an answer
+    page_seconds: float = 120.0
+    picture_seconds: float = 900.0
+    page_bytes: int = 32_000_000
+    picture_bytes: int = 300_000_000
+    redirects: int = 5
+    tries: int = 5
+    backoff_seconds: float = 2.0
+    longest_wait_seconds: float = 900.0
+    troubles: int = 3  # in a row: the site is down
+    refusals: int = 3  # 401, 403 … in a row: the site does not want us
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time, as something that a test can hold in its hand."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+@dataclass
+class Budget:
+    """How much may be asked for: bytes on the wire and seconds, None for any."""
+
+    bytes: int | None = None
+    seconds: float | None = None
+
+
+@dataclass
+class Spending:
+    """What was asked for: in this call, and (bytes, pages, pictures) in the whole crawl."""
+
+    pages: int = 0
+    pictures: int = 0
+    bytes: int = 0
+    asked: int = 0
+
+
+@dataclass
+class Web:
+    """One site, asked by one process, one request at a time."""
+
+    site: Site
+    agent: str
+    cache: Cache
+    began: datetime  # of the crawl: what is younger is not asked for again
+    mirror: str = ""
+    budget: Budget = field(default_factory=Budget)
+    limits: Limits = Limits()
+    clock: Clock = Clock()
+    random: Callable[[], float] = random.random
+    spent: Spending = field(default_factory=Spending)
+
+    def __post_init__(self) -> None:
+        from machineray.collect.guard import guarded_session
+
+        self.mirror = checked_mirror(self.site.name, self.mirror) if self.mirror else ""
+        self._started = self.clock.monotonic()
+        self._next: dict[str, float] = {}  # host -> when it may be asked again
+        self._robots: dict[str, Robots] = {}
+        self._seen: set[str] = set()
+        self._troubles = self._refusals = 0
+        allowed = {_host_and_port(self.mirror)} if self.mirror else set()
+        self._session = guarded_session(allowed)
+
+    def ask(self, url: str, kind: Kind = "data") -> Answer:
+        """The answer of an address of the site: from the cache, or from the site.
+
+        Raises:
+            Unfit: this address cannot be used, and why.
+            Barred: the site does not want us.
+            TemporaryError: the site is down, or asks to wait longer than we do.
+            Spent: the budget is used up.
+        """
+        url = self.checked(url)
+        known = self.cache.find(url)
+        if known and self._is_fresh(known):
+            self._count(known)
+            return _usable(known)
+        if kind != "robots" and not self._robots_of(url).allows(_path(url)):
+            raise Unfit(f"{url}: the site's robots.txt asks not to be asked for this")
+        self._check_budget()
+        try:
+            answer = self._persistently(url, kind, known)
+        except _Refused:
+            raise
+        except PassingTrouble as error:
+            self._troubles += 1
+            if self._troubles >= self.limits.troubles:
+                raise TemporaryError(f"{self.site.name} is down: {error}; {LATER}") from error
+            raise
+        except Unfit as error:
+            self._troubles = 0
+            refused = Answer(url, kind, self._now(), refused=str(error))
+            self.cache.keep(refused)
+            self._count(refused)
+            raise
+        self._troubles = self._refusals = 0
+        if kind != "picture":  # those are kept where the caller puts them
+            self.cache.keep(answer)
+        self._count(answer)
+        return _usable(answer)
+
+    def keep_picture(self, answer: Answer, key: str) -> None:
+        """Remember that the picture lies at a key: it is not asked for again."""
+        self.cache.keep(replace(answer, kept_at=key))
+
+    def keep_refusal(self, answer: Answer, reason: str) -> None:
+        """Remember that what came is no picture that can be used."""
+        self.cache.keep(replace(answer, body=b"", refused=reason))
+
+    # -- addresses
+
+    def checked(self, url: str) -> str:
+        """The address in the site's own words; Unfit when it leads off the site."""
+        try:
+            parts = urlsplit(url.strip())
+            host, port = (parts.hostname or "").lower(), parts.port
+        except ValueError as error:
+            raise Unfit(f"{url}: not an address: {error}") from error
+        if self.mirror and _host_and_port(url) == _host_and_port(self.mirror):
+            return self._unmirrored(url)
+        if parts.scheme not in ("http", "https") or parts.username is not None:
+            raise Unfit(f"{url}: neither http nor https, or with a user's name: not asked")
+        if not any(_is_host(host, pattern) for pattern in self.site.hosts):
+            raise Unfit(f"{url}: leads off {self.site.title}, to {host or 'nowhere'}: not asked")
+        if port not in (None, 443 if parts.scheme == "https" else 80):
+            raise Unfit(f"{url}: port {port} is not where web pages are: not asked")
+        path = quote(parts.path or "/", safe="/%!:;@&=+$,~*'()-._")
+        query = f"?{quote(parts.query, safe=_QUERY)}" if parts.query else ""
+        return f"https://{host}{path}{query}"  # also where a page says http
+
+    def actual(self, url: str) -> str:
+        """Where the address is really asked: at the mirror, if there is one.
+
+        What lies on the site's first host stands there under its own path, what lies on others
+        under /HOST/path, as `wget --mirror --span-hosts` would lay it.
+        """
+        if not self.mirror:
+            return url
+        host = urlsplit(url).hostname or ""
+        path = url.removeprefix(f"https://{host}")
+        return self.mirror + (
+            path if host == urlsplit(self.site.home).hostname else f"/{host}{path}"
+        )
+
+    def _unmirrored(self, url: str) -> str:
+        rest = url.strip().removeprefix(self.mirror)
+        first, slash, path = rest.lstrip("/").partition("/")
+        if any(_is_host(first.lower(), pattern) for pattern in self.site.hosts):
+            return self.checked(f"https://{first}{slash}{path}")
+        return self.checked(self.site.home + rest)
+
+    # -- politeness
+
+    def _robots_of(self, url: str) -> Robots:
+        """The rules of the address's host; those of an API that is offered to programs: none."""
+        if any(url.startswith(prefix) for prefix in self.site.open_api):
+            return Robots()
+        host = urlsplit(url).netloc
+        if host not in self._robots:
+            try:
+                text = self.ask(f"https://{host}/robots.txt", "robots").text
+            except PassingTrouble as error:  # RFC 9309: what cannot be read forbids everything
+                raise TemporaryError(f"{error}: without it nothing is asked; {LATER}") from error
+            except Unfit:
+                text = ""  # there is none: all is allowed
+            self._robots[host] = parsed_robots(text, AGENT)
+        return self._robots[host]
+
+    def _wait_for_turn(self, url: str) -> None:
+        """Until the host may be asked again: the pace, more or less a quarter."""
+        host = urlsplit(url).netloc
+        wait = self._next.get(host, 0.0) - self.clock.monotonic()
+        if wait > 0:
+            self._sleep(wait)
+        delay = self._robots[host].delay_seconds if host in self._robots else None
+        seconds = max(self.site.seconds, delay or 0.0) * (0.75 + self.random() / 2)
+        self._next[host] = self.clock.monotonic() + seconds
+
+    def _sleep(self, seconds: float) -> None:
+        left = self._seconds_left()
+        if left is not None and seconds > left:
+            raise Spent(f"the budget of {self.budget.seconds:.0f} s is used up")
+        self.clock.sleep(seconds)
+
+    def _seconds_left(self) -> float | None:
+        if self.budget.seconds is None:
+            return None
+        return self.budget.seconds - (self.clock.monotonic() - self._started)
+
+    def _check_budget(self) -> None:
+        left = self._seconds_left()
+        if left is not None and left <= 0:
+            raise Spent(f"the budget of {self.budget.seconds:.0f} s is used up")
+        if self.budget.bytes is not None and self.spent.bytes >= self.budget.bytes:
+            raise Spent(f"the budget of {self.budget.bytes / 1e6:g} MB is used up")
+
+    def _is_fresh(self, answer: Answer) -> bool:
+        age = self.began - datetime.fromisoformat(answer.fetched)
+        return age.total_seconds() < FRESH_SECONDS
+
+    def _count(self, answer: Answer) -> None:
+        """Towards the budget, once an address; what another crawl asked for costs nothing."""
+        if answer.url in self._seen or datetime.fromisoformat(answer.fetched) < self.began:
+            return
+        self._seen.add(answer.url)
+        self.spent.bytes += answer.bytes
+        self.spent.pictures += answer.kind == "picture"
+        self.spent.pages += answer.kind in ("page", "data")
+
+    def _now(self) -> str:
+        return self.clock.now().isoformat(timespec="milliseconds")
+
+    # -- one request
+
+    def _persistently(self, url: str, kind: Kind, known: Answer | None) -> Answer:
+        """The answer, after as many tries as it takes; the waits between them double."""
+        for attempt in range(1, self.limits.tries + 1):
+            wait = 0.0
+            try:
+                return self._follow(url, kind, known)
+            except _Wait as error:
+                wait, trouble = error.seconds, str(error)
+                if wait > self.limits.longest_wait_seconds:
+                    raise TemporaryError(
+                        f"{url}: the site asks to wait {wait:.0f} s; {LATER}"
+                    ) from error
+                if attempt == self.limits.tries and error.is_busy:
+                    raise TemporaryError(f"{url}: {trouble}, {attempt} times; {LATER}") from error
+            if attempt < self.limits.tries:
+                pause = self.limits.backoff_seconds * 2 ** (attempt - 1)
+                self._sleep(max(wait, pause * (0.75 + self.random() / 2)))
+        raise PassingTrouble(f"{url}: {trouble}, {self.limits.tries} times")
+
+    def _follow(self, url: str, kind: Kind, known: Answer | None) -> Answer:
+        at = url
+        for _ in range(self.limits.redirects + 1):
+            self._wait_for_turn(at)
+            with _translated(at), self._request(at, kind, known if at == url else None) as response:
+                status = response.status_code
+                if status in (301, 302, 303, 307, 308) and response.headers.get("Location"):
+                    at = self._redirected(at, response.headers["Location"])
+                    continue
+                return self._read(url, kind, known, response)
+        raise Unfit(f"{url}: more than {self.limits.redirects} redirects: not followed further")
+
+    def _redirected(self, at: str, location: str) -> str:
+        try:
+            target = self.checked(urljoin(self.actual(at), location))
+        except Unfit as error:
+            raise Unfit(f"{at}: redirected: {error}") from error
+        if not self._robots_of(target).allows(_path(target)):
+            raise Unfit(f"{at}: redirected to {target}, which robots.txt asks not to be asked for")
+        return target
+
+    def _request(self, url: str, kind: Kind, known: Answer | None) -> "requests.Response":
+        headers = {
+            "User-Agent": self.agent,
+            "Accept": ACCEPT[kind],
+            "Accept-Encoding": "identity" if kind == "picture" else "gzip",
+            **(self.site.headers if kind == "data" else {}),
+        }
+        if known and not known.refused and known.etag:
+            headers["If-None-Match"] = known.etag
+        if known and not known.refused and known.modified:
+            headers["If-Modified-Since"] = known.modified
+        self.spent.asked += 1
+        return self._session.get(
+            self.actual(url),
+            headers=headers,
+            stream=True,
+            allow_redirects=False,
+            timeout=(self.limits.connect_seconds, self.limits.silent_seconds),
+        )
+
+    def _read(
+        self, url: str, kind: Kind, known: Answer | None, response: "requests.Response"
+    ) -> Answer:
+        status = response.status_code
+        if status == 304 and known:
+            return replace(known, fetched=self._now())
+        self._check_status(url, kind, response)
+        type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if type and not any(type.startswith(each) for each in TYPES[kind]) and kind != "robots":
+            raise Unfit(f"{url}: {_named(type)} instead of {CALLED[kind]}")
+        body = b"".join(self._pieces(url, kind, response))
+        answer = answer_of(url, kind, self._now(), body, type)
+        return replace(
+            answer,
+            etag=response.headers.get("ETag", "")[:500],
+            modified=response.headers.get("Last-Modified", "")[:100],
+        )
+
+    def _check_status(self, url: str, kind: Kind, response: "requests.Response") -> None:
+        status = response.status_code
+        if status == 200:
+            return
+        if status in (429, 503) or status >= 500:
+            wait = retry_after(response.headers.get("Retry-After", ""), self.clock.now())
+            raise _Wait(f"the site answers {status}", wait, is_busy=status == 429)
+        if status in (401, 403, 451) and kind != "robots":  # which then forbids nothing (RFC 9309)
+            self._refusals += 1
+            if self._refusals >= self.limits.refusals:
+                raise Barred(
+                    f"{self.site.name}: the site answers {status} again and again, the last time "
+                    f"to {url}: it does not want programs, or not this one; say who you are with "
+                    "--contact, ask the site, or leave this source out"
+                )
+            raise _Refused(f"{url}: the site answers {status}: not for us")
+        raise Unfit(f"{url}: the site answers {status}: no such page")
+
+    def _pieces(self, url: str, kind: Kind, response: "requests.Response") -> Iterator[bytes]:
+        """The body, unpacked, in pieces; never more and never longer than the limits."""
+        is_picture = kind == "picture"
+        limit = self.limits.picture_bytes if is_picture else self.limits.page_bytes
+        seconds = self.limits.picture_seconds if is_picture else self.limits.page_seconds
+        if self.budget.bytes is not None:
+            limit = min(limit, max(self.budget.bytes - self.spent.bytes, 0))
+        said = response.headers.get("Content-Length", "")
+        length = int(said) if re.fullmatch(r"\d{1,18}", said) else None
+        if length is not None and length > limit:
+            raise self._too_large(url, f"{length / 1e6:.1f} MB", limit, is_picture)
+        unpack = _Unpacker(url, response.headers.get("Content-Encoding", ""))
+        started, wire, size = self.clock.monotonic(), 0, 0
+        while piece := response.raw.read1(1 << 16, decode_content=False):
+            wire += len(piece)
+            if self.clock.monotonic() - started > seconds:
+                raise Unfit(f"{url}: not whole after {seconds:.0f} s: too slow")
+            unpacked = unpack(piece, limit + 1 - size)
+            size += len(unpacked)
+            if size > limit or wire > limit:
+                raise self._too_large(url, f"more than {limit / 1e6:g} MB", limit, is_picture)
+            yield unpacked
+        if (length is not None and wire < length) or not unpack.is_whole:
+            raise _Wait(f"the answer ended early, after {wire} bytes")
+
+    def _too_large(self, url: str, size: str, limit: int, is_picture: bool) -> Exception:
+        own = self.limits.picture_bytes if is_picture else self.limits.page_bytes
+        if limit < own:
+            return Spent(f"the budget of {(self.budget.bytes or 0) / 1e6:g} MB is used up")
+        what = "a picture" if is_picture else "a page"
+        return Unfit(f"{url}: {size}, more than {what} may have: endless, or a bomb")
+
+
+class _Wait(Exception):
+    """Try again, not before so many seconds."""
+
+    def __init__(self, words: str, seconds: float = 0.0, *, is_busy: bool = False) -> None:
+        super().__init__(words)
+        self.seconds, self.is_busy = seconds, is_busy
+
+
+class _Refused(PassingTrouble):
+    """401, 403 …: told to us, perhaps not for ever."""
+
+
+class _translated:
+    """Foreign exceptions of one request -> ours: what may pass is tried again, else Unfit."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        import http.client
+
+        import requests
+        import urllib3
+
+        foreign = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+        if error is None or not isinstance(
+            error, (*foreign, http.client.HTTPException, zlib.error)
+        ):
+            return
+        words = _cause(error)
+        if isinstance(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
+            raise Unfit(
+                f"{self._url}: the host cannot prove who it is (TLS: {words}): not asked without"
+            ) from error
+        if isinstance(error, zlib.error):
+            raise Unfit(f"{self._url}: the answer is packed wrongly ({words})") from error
+        if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
+            raise Unfit(f"{self._url}: {words}") from error
+        raise _Wait(f"no answer ({words})") from error
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost words of an error of three libraries, on one line."""
+    seen: BaseException = error
+    for _ in range(6):
+        inner = next(
+            (arg for arg in seen.args if isinstance(arg, BaseException)),
+            getattr(seen, "reason", None),
+        )
+        if not isinstance(inner, BaseException):
+            break
+        seen = inner
+    words = " ".join(str(seen).split()) or type(seen).__name__
+    return re.sub(r"^<[^>]*>: |^\w+\(.*?\): ", "", words)[:200]
+
+
+class _Unpacker:
+    """Unpacks piece by piece, at most so many bytes a call."""
+
+    def __init__(self, url: str, encoding: str) -> None:
+        encoding = encoding.strip().lower()
+        if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise Unfit(f"{url}: packed as {encoding[:40]!r}, which nobody asked for")
+        wbits = 47 if "gzip" in encoding else 15
+        self._stream = None if encoding in ("", "identity") else zlib.decompressobj(wbits)
+
+    def __call__(self, piece: bytes, most: int) -> bytes:
+        if self._stream is None:
+            return piece
+        return self._stream.decompress(self._stream.unconsumed_tail + piece, max(most, 1))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the end of what was packed has come."""
+        return self._stream is None or self._stream.eof
+
+
+def _usable(answer: Answer) -> Answer:
+    if answer.refused:
+        raise Unfit(answer.refused)
+    return answer
+
+
+def _named(type: str) -> str:
+    if type in TYPES["page"]:
+        return "a web page"
+    return type[:60]
+
+
+def _path(url: str) -> str:
+    parts = urlsplit(url)
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+_QUERY = "/%!:;@&=+$,~*'()-._?[]|"
+
+
+def _is_host(host: str, pattern: str) -> bool:
+    """ "*.wikiart.org" is any host below wikiart.org."""
+    return host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]))
+
+
+def _host_and_port(url: str) -> str:
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return ""
+    return f"{(parts.hostname or '').lower()}:{port}"
+
+
+def checked_mirror(name: str, url: str) -> str:
+    """The address of --source-url without a "/" at its end; UsageError when it is none."""
+    try:
+        parts = urlsplit(url)
+        is_fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_fine = False
+    if not is_fine or parts.query or parts.username:
+        raise UsageError(f"--source-url {name}={url}: write NAME=https://host or http://host:port")
+    return url.rstrip("/")
+
+
+def retry_after(value: str, now: datetime) -> float:
+    """The seconds of a Retry-After header, which is a number or a date; 0 when it says nothing."""
+    if re.fullmatch(r"\d{1,9}", value.strip()):
+        return float(value)
+    try:
+        when = email.utils.parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return 0.0
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds())
+
+
+def agent_text(version: str, contact: str) -> str:
+    """Who asks, in the words of the User-Agent header: an honest name and whom to write to."""
+    who = f"; contact: {contact}" if contact else ""
+    text = f"MachineRay/{version} (collects public-domain paintings{who})"
+    if not text.isascii() or not text.isprintable():
+        raise UsageError(f"--contact {contact!r}: give an e-mail address or a web address")
+    return text

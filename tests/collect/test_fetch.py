@@ -1,0 +1,507 @@
+"""Asking politely, and a net that does its worst: each is refused, and the reason said."""
+
+import gzip
+import itertools
+import socket
+import ssl
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from machineray.collect.answers import Answer, Barred, Cache, PassingTrouble, Unfit, unpacked
+from machineray.collect.fetch import (
+    Budget,
+    Limits,
+    Spent,
+    Web,
+    agent_text,
+    checked_mirror,
+    retry_after,
+)
+from machineray.collect.guard import is_public, public_addresses
+from machineray.collect.painting import Estimate, Site
+from machineray.errors import TemporaryError, UsageError
+from tests.collect.clocks import BEGAN, Hand
+from tests.collect.site import Page, Reply, Server, as_json, picture
+
+HOME = "https://museum.example"
+SITE = Site(
+    name="museum",
+    title="A museum",
+    home=HOME,
+    hosts=("museum.example", "*.museum.example"),
+    seconds=1.0,
+    rights="",
+    terms="",
+    terms_url="",
+    paintings=lambda ask, wanted: iter(()),
+    estimate=lambda ask, wanted: Estimate(0, 0, 0, ""),
+    open_api=(f"{HOME}/api/",),
+)
+JPEG = picture("a")
+LIMITS = Limits(connect_seconds=5, silent_seconds=5)
+
+
+class Shelf(dict[str, bytes]):
+    def put(self, key: str, data: bytes) -> None:
+        self[key] = data
+
+
+def web(
+    server: Server | str, shelf: Shelf | None = None, hand: Hand | None = None, **more: Any
+) -> Web:
+    url = server if isinstance(server, str) else server.url
+    cache = Cache(Shelf() if shelf is None else shelf, "cache/museum/")
+    options = {"limits": LIMITS, "clock": (hand or Hand()).clock, "random": lambda: 0.5} | more
+    return Web(SITE, "MachineRay/test", cache, BEGAN, mirror=url, **options)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    """A function that starts a server with pages; it stops after the test."""
+    running: list[Server] = []
+
+    def start(pages: dict[str, Page], **more: Any) -> Server:
+        server = Server(pages, **more)
+        server.__enter__()
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.__exit__()
+
+
+# -- polite
+
+
+def test_who_asks_says_who_it_is(serve: Callable[..., Server]) -> None:
+    server = serve({"/a": Reply("hello")})
+    asking = web(server)
+    asking.agent = agent_text("1.2", "me@example.org")
+    asking.ask(f"{HOME}/a", "page")
+    assert {headers["User-Agent"] for _, headers in server.asked} == {
+        "MachineRay/1.2 (collects public-domain paintings; contact: me@example.org)"
+    }
+    with pytest.raises(UsageError, match="--contact"):
+        agent_text("1.2", "me\r\nCookie: x")
+
+
+def test_robots_txt_is_asked_once_and_obeyed(serve: Callable[..., Server]) -> None:
+    robots = "User-agent: *\nDisallow: /private\nUser-agent: MachineRay\nDisallow: /not-us\n"
+    pages: dict[str, Page] = {"/robots.txt": Reply(robots, "text/plain")}
+    server = serve(pages | {"/private": Reply("x"), "/not-us": Reply("x"), "/b": Reply("x")})
+    asking = web(server)
+    asking.ask(f"{HOME}/private", "page")  # the group that names us is the one that counts
+    asking.ask(f"{HOME}/b", "page")
+    with pytest.raises(Unfit, match=r"robots\.txt asks not to be asked"):
+        asking.ask(f"{HOME}/not-us", "page")
+    assert server.paths == ["/robots.txt", "/private", "/b"]
+
+
+def test_an_api_that_is_offered_to_programs_goes_by_its_own_terms(
+    serve: Callable[..., Server],
+) -> None:
+    robots = Reply("User-agent: *\nDisallow: /\n", "text/plain")
+    server = serve({"/robots.txt": robots, "/api/x": as_json([])})
+    assert web(server).ask(f"{HOME}/api/x").json() == []
+    assert server.paths == ["/api/x"]
+
+
+def test_a_robots_txt_that_cannot_be_read_forbids_everything(serve: Callable[..., Server]) -> None:
+    server = serve({"/robots.txt": Reply("", status=500), "/a": Reply("x")})
+    with pytest.raises(TemporaryError, match=r"robots\.txt.*without it nothing is asked"):
+        web(server).ask(f"{HOME}/a", "page")
+    assert "/a" not in server.paths
+
+
+def test_the_pace_is_kept_with_jitter_and_by_the_robots_delay(
+    serve: Callable[..., Server],
+) -> None:
+    pages: dict[str, Page] = {f"/{n}": Reply("x") for n in range(4)}
+    draws = itertools.cycle([0.0, 1.0])
+    hand = Hand()
+    asking = web(serve(pages), hand=hand, random=lambda: next(draws))
+    for n in range(4):
+        asking.ask(f"{HOME}/{n}", "page")
+    assert hand.slept == [0.75, 1.25, 0.75, 1.25]
+    hand = Hand()
+    slow = serve(pages | {"/robots.txt": Reply("User-agent: *\nCrawl-delay: 7", "text/plain")})
+    asking = web(slow, hand=hand)
+    for n in range(3):
+        asking.ask(f"{HOME}/{n}", "page")
+    assert hand.slept[-2:] == [7.0, 7.0]
+
+
+def busy(times: int, status: int, headers: dict[str, str]) -> Page:
+    """An answer that comes after so many others."""
+    left = iter(range(times))
+
+    def page(handler: Any) -> None:
+        ended = next(left, None) is None
+        (Reply("here") if ended else Reply("", status=status, headers=headers))(handler)
+
+    return page
+
+
+def test_back_off_doubles_and_retry_after_counts_more(serve: Callable[..., Server]) -> None:
+    hand = Hand()
+    asking = web(serve({"/a": busy(3, 500, {})}), hand=hand)
+    assert asking.ask(f"{HOME}/a", "page").text == "here"
+    assert [wait for wait in hand.slept if wait > 1] == [2.0, 4.0, 8.0]
+    hand = Hand()
+    when = "Thu, 26 Nov 2026 12:01:30 GMT"  # of an hour that began at 12:00
+    for value, least in (("77", 77.0), (when, 80.0)):
+        hand = Hand()
+        asking = web(serve({"/a": busy(1, 429, {"Retry-After": value})}), hand=hand)
+        asking.ask(f"{HOME}/a", "page")
+        assert max(hand.slept) >= least
+
+
+def test_who_asks_to_wait_for_hours_is_left_in_peace(serve: Callable[..., Server]) -> None:
+    server = serve({"/a": busy(1, 503, {"Retry-After": "7200"})})
+    with pytest.raises(TemporaryError, match=r"asks to wait 7200 s; .*the same command goes on"):
+        web(server).ask(f"{HOME}/a", "page")
+    assert server.paths.count("/a") == 1
+
+
+def test_a_site_that_is_always_busy_is_tried_five_times(serve: Callable[..., Server]) -> None:
+    server = serve({"/a": busy(99, 429, {})})
+    with pytest.raises(TemporaryError, match="429, 5 times"):
+        web(server).ask(f"{HOME}/a", "page")
+    assert server.paths.count("/a") == 5
+
+
+def test_three_pages_that_fail_mean_that_the_site_is_down(serve: Callable[..., Server]) -> None:
+    server = serve({f"/{n}": Reply("", status=500) for n in range(3)})
+    asking = web(server)
+    for n in range(2):
+        with pytest.raises(PassingTrouble, match="500, 5 times"):
+            asking.ask(f"{HOME}/{n}", "page")
+    with pytest.raises(TemporaryError, match="museum is down"):
+        asking.ask(f"{HOME}/2", "page")
+
+
+def test_who_is_refused_again_and_again_stops(serve: Callable[..., Server]) -> None:
+    server = serve({f"/{n}": Reply("", status=403) for n in range(3)})
+    asking = web(server)
+    for n in range(2):
+        with pytest.raises(Unfit, match="answers 403: not for us"):
+            asking.ask(f"{HOME}/{n}", "page")
+    with pytest.raises(Barred, match="does not want programs, or not this one; say who you are"):
+        asking.ask(f"{HOME}/2", "page")
+    assert server.paths[1:] == ["/0", "/1", "/2"]
+
+
+def test_nothing_is_asked_twice_not_even_what_was_refused(serve: Callable[..., Server]) -> None:
+    shelf = Shelf()
+    server = serve({"/a": Reply("hello"), "/p.jpg": Reply(JPEG, "image/jpeg")})
+    for _ in range(2):
+        asking = web(server, shelf)
+        assert asking.ask(f"{HOME}/a", "page").text == "hello"
+        answer = asking.ask(f"{HOME}/p.jpg", "picture")
+        shelf["runs/x/p.jpg"] = answer.body
+        asking.keep_picture(answer, "runs/x/p.jpg")
+        with pytest.raises(Unfit, match="answers 404: no such page"):
+            asking.ask(f"{HOME}/gone", "page")
+        assert (asking.spent.pages, asking.spent.pictures) == (2, 1)
+    assert server.paths == ["/robots.txt", "/a", "/p.jpg", "/gone"]
+    assert asking.spent.asked == 0
+    assert not any(JPEG in data for key, data in shelf.items() if key.startswith("cache/"))
+
+
+def test_a_picture_that_is_no_more_where_it_was_kept_is_asked_for_again(
+    serve: Callable[..., Server],
+) -> None:
+    shelf, server = Shelf(), serve({"/p.jpg": Reply(JPEG, "image/jpeg")})
+    answer = web(server, shelf).ask(f"{HOME}/p.jpg", "picture")
+    web(server, shelf).keep_picture(answer, "gone.jpg")
+    assert web(server, shelf).ask(f"{HOME}/p.jpg", "picture").body == JPEG
+    assert server.paths.count("/p.jpg") == 2
+
+
+def test_what_is_a_day_old_is_asked_for_only_if_it_changed(serve: Callable[..., Server]) -> None:
+    shelf, server = Shelf(), serve({"/a": Reply("hello", etag='"7"'), "/b": Reply("1")})
+    web(server, shelf).ask(f"{HOME}/a", "page")
+    web(server, shelf).ask(f"{HOME}/b", "page")
+    later = web(server, shelf)
+    later.began = BEGAN + timedelta(days=2)
+    server.pages["/b"] = Reply("2")
+    assert later.ask(f"{HOME}/a", "page").text == "hello"
+    assert later.ask(f"{HOME}/b", "page").text == "2"
+    assert [h.get("If-None-Match") for p, h in server.asked if p == "/a"] == [None, '"7"']
+
+
+def test_a_damaged_cache_is_asked_for_again(serve: Callable[..., Server]) -> None:
+    shelf, server = Shelf(), serve({"/a": Reply("hello")})
+    web(server, shelf).ask(f"{HOME}/a", "page")
+    for key in list(shelf):
+        shelf[key] = shelf[key][:-9]
+    assert web(server, shelf).ask(f"{HOME}/a", "page").text == "hello"
+    assert unpacked(b"x") is None
+    assert unpacked(gzip.compress(b'{"no": 1}\n')) is None
+
+
+def test_a_budget_ends_a_crawl_before_it_is_overdrawn(serve: Callable[..., Server]) -> None:
+    pages: dict[str, Page] = {f"/{n}": Reply("x" * 600) for n in range(9)}
+    asking = web(serve(pages), budget=Budget(bytes=1500))
+    asking.ask(f"{HOME}/0", "page")
+    asking.ask(f"{HOME}/1", "page")
+    with pytest.raises(Spent, match=r"budget of 0\.0015 MB"):
+        asking.ask(f"{HOME}/2", "page")
+    asking = web(serve(pages), budget=Budget(seconds=2.5))
+    with pytest.raises(Spent, match="budget of 2 s"):
+        for n in range(9):
+            asking.ask(f"{HOME}/{n}", "page")
+    assert asking.spent.pages == 2  # and robots.txt: three requests
+
+
+# -- hostile
+
+
+def chunked(pieces: Iterator[bytes], type: str, **headers: str) -> Page:
+    def page(handler: Any) -> None:
+        handler.send_response(200)
+        for name, value in (
+            {"Content-Type": type, "Transfer-Encoding": "chunked"} | headers
+        ).items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        for piece in pieces:
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        handler.wfile.write(b"0\r\n\r\n")
+
+    return page
+
+
+def cut_short(handler: Any) -> None:
+    Reply(b"x" * 100, headers={"Content-Length": "500"})(handler)
+    handler.close_connection = True
+
+
+def hangs_up(handler: Any) -> None:
+    handler.connection.shutdown(socket.SHUT_RDWR)
+    handler.close_connection = True
+
+
+def redirect(to: str) -> Reply:
+    return Reply("", status=302, headers={"Location": to})
+
+
+BOMB = gzip.compress(bytes(50_000_000), 9)
+HUGE = {"Content-Length": str(10**15)}
+
+WORST: dict[str, tuple[Page, Any, str]] = {
+    "off the site": (redirect("https://evil.example/x"), "picture", "redirected: .*leads off A"),
+    "to this machine": (redirect("http://127.0.0.1:22/"), "page", "redirected: .*leads off"),
+    "to the metadata": (redirect("http://169.254.169.254/latest/"), "page", "leads off A museum"),
+    "to a file": (redirect("file:///etc/passwd"), "page", "neither http nor https"),
+    "to another port": (redirect("https://museum.example:22/"), "page", "port 22"),
+    "with a name": (redirect("https://museum.example@evil.example/"), "page", "a user's name"),
+    "in a circle": (redirect("/x"), "page", "more than 5 redirects"),
+    "a page for a picture": (Reply("<html>"), "picture", "a web page instead of a picture"),
+    "a page for JSON": (Reply("<html>"), "data", "a web page instead of JSON"),
+    "a program": (Reply(b"MZ", "application/x-msdownload"), "picture", "x-msdownload instead of"),
+    "said to be huge": (Reply(b"", "image/jpeg", headers=HUGE), "picture", "1000000000.0 MB, more"),
+    "endless": (
+        chunked(itertools.repeat(bytes(60_000)), "image/jpeg"),
+        "picture",
+        "more than 2 MB, more than a picture may have: endless, or a bomb",
+    ),
+    "a gzip bomb": (
+        Reply(BOMB, headers={"Content-Encoding": "gzip"}), "page", "more than 1 MB.*a bomb"
+    ),
+    "a deflate bomb": (
+        Reply(zlib.compress(bytes(10**7)), headers={"Content-Encoding": "deflate"}),
+        "page",
+        "more than 1 MB.*a bomb",
+    ),
+    "packed wrongly": (
+        Reply(b"no gzip", headers={"Content-Encoding": "gzip"}), "page", "packed wrongly"
+    ),
+    "packed strangely": (
+        Reply(b"x", headers={"Content-Encoding": "br"}), "page", "packed as 'br', which nobody"
+    ),
+    "gone": (Reply("", status=410), "page", "answers 410: no such page"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", WORST)
+def test_the_worst_is_refused_with_its_reason(how: str, serve: Callable[..., Server]) -> None:
+    page, kind, words = WORST[how]
+    server = serve({"/x": page})
+    limits = replace(LIMITS, page_bytes=1_000_000, picture_bytes=2_000_000)
+    asking = web(server, limits=limits)
+    with pytest.raises(Unfit, match=words) as caught:
+        asking.ask(f"{HOME}/x", kind)
+    assert str(caught.value).startswith(f"{HOME}/x: ")
+    before = len(server.asked)
+    with pytest.raises(Unfit, match=words):
+        asking.ask(f"{HOME}/x", kind)
+    assert len(server.asked) == before  # it is not asked for again
+
+
+def test_a_body_that_trickles_is_given_up(serve: Callable[..., Server]) -> None:
+    """Each byte comes in time; together they never would. The clock is ours."""
+    asking = web(serve({"/x": chunked(itertools.repeat(b"x"), "image/jpeg")}), hand=Hand(tick=30.0))
+    with pytest.raises(Unfit, match="not whole after 900 s: too slow"):
+        asking.ask(f"{HOME}/x", "picture")
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), [(cut_short, "400 more expected"), (hangs_up, "no answer")]
+)
+def test_a_broken_connection_is_tried_again(
+    page: Page, words: str, serve: Callable[..., Server]
+) -> None:
+    server = serve({"/x": page})
+    with pytest.raises(PassingTrouble, match=f"{words}.*5 times"):
+        web(server).ask(f"{HOME}/x", "page")
+    assert server.paths.count("/x") == 5
+
+
+def test_a_server_that_says_nothing_is_given_up(serve: Callable[..., Server]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        limits = replace(LIMITS, silent_seconds=0.05, tries=2)
+        with pytest.raises(TemporaryError, match=r"no answer \(.*timed out"):
+            web(url, limits=limits).ask(f"{HOME}/x", "page")
+
+
+def test_a_certificate_that_proves_nothing_is_not_believed(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = serve({"/x": Reply("secret")}, wrap=self_signed(tmp_path))
+    with pytest.raises(Unfit, match=r"the host cannot prove who it is \(TLS: .*self-signed"):
+        web(server).ask(f"{HOME}/x", "page")
+    assert server.asked == []
+    plain = serve({"/x": Reply("secret")})
+    with pytest.raises(Unfit, match="cannot prove who it is"):
+        web(plain.url.replace("http:", "https:")).ask(f"{HOME}/x", "page")
+
+
+def self_signed(folder: Path) -> Callable[[Any], Any]:
+    """What puts TLS with a certificate that nobody vouches for around a socket."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "museum.example")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "both.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return lambda plain: context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+
+
+# -- private addresses
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0"),
+        *("100.64.0.1", "224.0.0.1", "::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "::"),
+        *("64:ff9b::a00:1", "2002:a00:1::", "no address"),
+    ],
+)
+def test_what_is_private_is_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111"])
+def test_the_open_internet_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+def test_a_name_that_leads_to_this_machine_is_not_connected_to(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The museum's own name, as whoever holds its DNS may let it lead anywhere."""
+    server = serve({"/x": Reply("secret")})
+    port = int(server.url.rpartition(":")[2])
+    real = socket.getaddrinfo
+
+    def lying(host: Any, asked_port: Any, *more: Any, **options: Any) -> Any:
+        return real("127.0.0.1" if host == "museum.example" else host, port, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lying)
+    cache = Cache(Shelf(), "c/")
+    asking = Web(SITE, "x", cache, BEGAN, limits=LIMITS, clock=Hand().clock)
+    with pytest.raises(Unfit, match=r"leads to the private address 127\.0\.0\.1"):
+        asking.ask(f"{HOME}/api/x", "page")
+    assert server.asked == []
+    assert public_addresses("localhost", port, {f"localhost:{port}"})  # what --source-url names
+
+
+def test_the_environment_neither_lends_a_proxy_nor_a_password(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    server = serve({"/x": Reply("hello")})
+    web(server).ask(f"{HOME}/x", "page")
+    assert all("Authorization" not in headers for _, headers in server.asked)
+
+
+# -- addresses
+
+
+def test_a_mirror_has_the_first_host_at_its_root_and_others_below() -> None:
+    asking = web("http://127.0.0.1:8080/copy/")
+    assert asking.actual(f"{HOME}/a?b=1") == "http://127.0.0.1:8080/copy/a?b=1"
+    below = "http://127.0.0.1:8080/copy/img.museum.example/a.jpg"
+    assert asking.actual("https://img.museum.example/a.jpg") == below
+    assert asking.checked(below) == "https://img.museum.example/a.jpg"
+    assert asking.checked("http://127.0.0.1:8080/copy/b") == f"{HOME}/b"
+
+
+def test_addresses_are_written_in_one_way() -> None:
+    asking = web("http://127.0.0.1:8080")
+    assert asking.checked("http://MUSEUM.example/Größe 1.jpg") == f"{HOME}/Gr%C3%B6%C3%9Fe%201.jpg"
+    assert asking.checked(f"{HOME}/a.jpg!Large.jpg") == f"{HOME}/a.jpg!Large.jpg"
+    with pytest.raises(Unfit, match="not an address"):
+        asking.checked("https://[::1/x")
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1", "ftp://x", "http://", "http://u@h", "http://h:x"])
+def test_what_is_no_mirror_is_told_at_once(url: str) -> None:
+    with pytest.raises(UsageError, match=r"--source-url museum=.*: write NAME=https://host"):
+        checked_mirror("museum", url)
+
+
+def test_retry_after_is_a_number_a_date_or_nothing() -> None:
+    assert retry_after("120", BEGAN) == 120
+    assert retry_after("Thu, 26 Nov 2026 12:01:00 GMT", BEGAN) == 60
+    assert retry_after("Thu, 26 Nov 2026 11:00:00 GMT", BEGAN) == 0
+    assert retry_after("soon", BEGAN) == 0
+
+
+def test_an_answer_says_when_it_is_no_json() -> None:
+    with pytest.raises(Exception, match="no longer has JSON but a web page: the site has changed"):
+        Answer("u", "data", "", b" <html>").json()

@@ -1,0 +1,323 @@
+"""Collecting from sites as a user does: recorded ones on this machine, and kills on the way."""
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import jobs.crawling
+from jobs import Job, arguments, defaults_of
+from jobs.collect import collect
+from machineray.errors import InputError, TemporaryError, UsageError
+from machineray.log import Event, Note, Progress, Refusal
+from machineray.runs import StageRun
+from machineray.storage import open_store
+from tests.collect import site
+from tests.collect.clocks import Hand
+from tests.collect.site import Reply, Server
+
+Serve = Callable[[dict[str, Any]], Server]
+
+
+@pytest.fixture
+def hand(monkeypatch: pytest.MonkeyPatch) -> Hand:
+    """Nobody waits; what the crawl would have slept stands here."""
+    hand = Hand()
+
+    def clock() -> Any:
+        from dataclasses import replace
+
+        return replace(hand.clock, now=lambda: datetime.now(UTC))
+
+    monkeypatch.setattr(jobs.crawling, "clock", clock)
+    return hand
+
+
+@pytest.fixture
+def serve(hand: Hand) -> Iterator[Serve]:
+    running = []
+
+    def start(pages: dict[str, Any]) -> Server:
+        running.append(Server(pages).__enter__())
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.__exit__()
+
+
+def klee(count: int = 6, **more: Any) -> site.Artist:
+    works = tuple(
+        site.Work("paul-klee", f"work-{n}", f"Work {n}", 1915 + n, **more) for n in range(count)
+    )
+    return site.Artist("paul-klee", "Paul Klee", "1879", "1940", works)
+
+
+def begin(
+    root: Any, server: Server, name: str = "wikiart", run: str = "t", **more: Any
+) -> tuple[Job, Iterator[Event]]:
+    job = Job(stage="collect", run=run, root=str(root))
+    options = {"source": [name], "source_url": [f"{name}={server.url}"], "contact": "me@x.org"}
+    return job, collect(job, **(options | more))
+
+
+def rows_of(job: Job) -> list[dict[str, Any]]:
+    return job.output.catalog()
+
+
+def test_paintings_come_with_all_that_proves_them_free(serve: Serve, tmp_path: Path) -> None:
+    works = (*klee(2).works, site.Work("paul-klee", "owned", "Owned", 1920, labels=("Fair Use",)))
+    server = serve(site.wikiart([site.Artist("paul-klee", "Paul Klee", "1879", "1940", works)]))
+    job, events = begin(tmp_path, server)
+    told = list(events)
+    first, second = rows_of(job)
+    url = "https://www.wikiart.org/en/paul-klee/work-0"
+    assert {name: first[name] for name in ("title", "artist", "born", "died", "year")} == {
+        "title": "Work 0", "artist": "Paul Klee", "born": 1879, "died": 1940, "year": 1915,
+    }  # fmt: skip
+    assert (first["source"], first["source_url"], first["rights"]) == (
+        "WikiArt",
+        url,
+        "Public domain",
+    )
+    assert first["rule"] == "life+70"
+    assert first["free"]["elsewhere"] == "free since 2011"
+    assert first["free"]["united_states"].startswith("free if it was published before 1931")
+    data = job.store.read(first["key"])
+    assert hashlib.sha256(data).hexdigest() == first["sha256"]
+    assert data == site.picture("/en/paul-klee/work-0")
+    evidence = job.store.read(first["evidence"]["key"])
+    assert hashlib.sha256(evidence).hexdigest() == first["evidence"]["sha256"]
+    assert b"copyright-icon-public-domain" in evidence
+    assert datetime.fromisoformat(first["fetched"]).tzinfo is not None
+    (refusal,) = (event for event in told if isinstance(event, Refusal))
+    assert refusal.item == "https://www.wikiart.org/en/paul-klee/owned"
+    assert "is labelled “Fair Use”: only what is plainly public domain" in refusal.reason
+    assert dict(job.output.progress().refused) == {refusal.item: refusal.reason}
+    notes = [event.text for event in told if isinstance(event, Note)]
+    assert notes[-1].startswith("wikiart: 2 paintings; 9 pages and 2 pictures asked for, ")
+    assert server.asked[0][1]["User-Agent"].endswith("contact: me@x.org)")
+    assert second["title"] == "Work 1"
+
+
+def test_credits_are_a_table_and_a_page(serve: Serve, tmp_path: Path) -> None:
+    nasty = site.Work("paul-klee", "x", '=HYPERLINK("x")<script>alert(1)</script>', 1920)
+    artist = site.Artist("paul-klee", "Paul Klee", "1879", "1940", (nasty, *klee(1).works))
+    job, events = begin(tmp_path, serve(site.wikiart([artist])))
+    list(events)
+    rows = list(csv.DictReader(io.StringIO(job.output.read("CREDITS.csv").decode())))
+    assert len(rows) == 2
+    assert rows[0]["title"].startswith("'=HYPERLINK")
+    assert rows[1]["evidence_sha256"] == rows_of(job)[1]["evidence"]["sha256"]
+    page = job.output.read("CREDITS.html").decode()
+    assert "<script>" not in page
+    for words in (
+        "Credits of 2 paintings",
+        "free since 2011",
+        "before 1931",
+        "70 years",
+        "WikiArt: 2",
+    ):
+        assert words in page
+    names = {output.key for output in job.output.done("all").outputs}  # type: ignore[union-attr]
+    assert names == {"CREDITS.csv", "CREDITS.html", "catalog.jsonl"}
+
+
+def keys(root: Path, run: str = "t") -> dict[str, bytes]:
+    """What a run wrote, but for times."""
+    store = open_store(root)
+    return {
+        stored.key: store.read(stored.key)
+        for stored in store.list(f"runs/{run}/collect/")
+        if "/_" not in stored.key
+    }
+
+
+@pytest.mark.parametrize("after", [1, 2, 5, 9, 14])
+def test_a_killed_crawl_asks_for_nothing_twice(after: int, serve: Serve, tmp_path: Path) -> None:
+    server = serve(site.wikiart([klee(5, labels=("Public domain",))]))
+    _, events = begin(tmp_path, server)
+    for number, _ in enumerate(events, 1):
+        if number == after:
+            break
+    events.close()  # type: ignore[attr-defined]
+    half = len(server.asked)
+    job, events = begin(tmp_path, server)
+    list(events)
+    assert half < len(server.asked) or after == 14
+    assert max(Counter(server.paths).values()) == 1
+    assert [row["title"] for row in rows_of(job)] == [f"Work {n}" for n in range(5)]
+    _, events = begin(tmp_path, server)
+    (told,) = (event for event in events if isinstance(event, Progress))
+    assert told.text == "already done"
+
+
+def test_a_second_run_asks_for_nothing_that_is_a_day_young(serve: Serve, tmp_path: Path) -> None:
+    server = serve(site.wikiart([klee(3)]))
+    list(begin(tmp_path, server)[1])
+    asked = len(server.asked)
+    job, events = begin(tmp_path, server, run="second")
+    list(events)
+    assert len(server.asked) == asked
+    assert len(rows_of(job)) == 3
+    first, second = keys(tmp_path), keys(tmp_path, "second")
+    assert [key.split("/", 2)[2] for key in first] == [key.split("/", 2)[2] for key in second]
+
+
+def test_the_limit_ends_the_asking(serve: Serve, tmp_path: Path) -> None:
+    server = serve(site.wikiart([klee(9)]))
+    job, events = begin(tmp_path, server, limit=2)
+    told = [event for event in events if isinstance(event, Progress)]
+    assert len(rows_of(job)) == 2
+    assert "/en/paul-klee/work-2" not in server.paths
+    assert (told[-1].done, told[-1].total) == (2, 2)
+    assert any("Paul Klee" in event.text for event in told)
+
+
+def test_a_budget_ends_the_crawl_with_what_it_has(serve: Serve, tmp_path: Path) -> None:
+    server = serve(site.wikiart([klee(9)]))
+    job, events = begin(tmp_path, server, budget_bytes="14k")
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert any("the budget of 0.014 MB is used up" in note for note in notes)
+    assert 0 < len(rows_of(job)) < 9
+    job, events = begin(tmp_path, serve(site.wikiart([klee(9)])), run="u", budget_time="12s")
+    list(events)
+
+
+def test_a_picture_of_another_kind_is_refused_and_the_next_size_taken(
+    serve: Serve, tmp_path: Path
+) -> None:
+    pages = site.wikiart([klee(4)])
+    path = [w.image.removeprefix("https:/") for w in klee(4).works]
+    pages[path[0]] = Reply("<html>not here</html>")
+    pages[f"{path[0]}!HD.jpg"] = Reply(site.picture("other size"), "image/jpeg")
+    for suffix in ("", "!HD.jpg", "!Large.jpg"):
+        pages[path[1] + suffix] = Reply("<html>not here</html>", "image/jpeg")
+        pages[path[2] + suffix] = Reply(bomb(), "image/png")
+    pages[path[3]] = Reply(site.picture("p", format="PNG"), "image/jpeg")  # misnamed: taken
+    job, events = begin(tmp_path, serve(pages))
+    reasons = {event.item[-6:]: event.reason for event in events if isinstance(event, Refusal)}
+    assert [row["title"] for row in rows_of(job)] == ["Work 0", "Work 3"]
+    assert rows_of(job)[1]["key"].endswith(".png")
+    assert "not a picture: a web page" in reasons["work-1"]
+    assert "decompression bomb" in reasons["work-2"]
+
+
+def bomb() -> bytes:
+    """A PNG that claims ten thousand million pixels."""
+    from tests.jobs.test_collect import png_header
+
+    return png_header(100_000, 100_000)
+
+
+def test_a_site_that_refuses_us_is_left_and_the_others_go_on(serve: Serve, tmp_path: Path) -> None:
+    pages = site.wikiart([klee(5)])
+    for work in klee(5).works:
+        for suffix in ("", "!HD.jpg", "!Large.jpg"):
+            pages[work.image.removeprefix("https:/") + suffix] = Reply("", status=403)
+    job, events = begin(tmp_path, serve(pages))
+    with pytest.raises(InputError, match="wikiart: no painting was found that is wanted and free"):
+        list(events)
+    refused = dict(job.output.progress().refused)
+    assert "does not want programs" in refused["wikiart"]
+
+
+def test_a_site_that_is_away_says_that_the_same_command_goes_on(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(site.wikiart([klee(2)]))
+    pages, server.pages = server.pages, {}
+    server.pages["/robots.txt"] = Reply("", status=503)
+    with pytest.raises(TemporaryError, match="the same command goes on from here later"):
+        list(begin(tmp_path, server)[1])
+    server.pages = pages
+    job, events = begin(tmp_path, server)
+    list(events)
+    assert len(rows_of(job)) == 2
+
+
+def test_a_rebuilt_site_is_said_to_be_rebuilt(serve: Serve, tmp_path: Path) -> None:
+    pages = {path: Reply("<html>All new!</html>") for path in site.wikiart([klee(2)])}
+    del pages["/robots.txt"]
+    with pytest.raises(InputError, match=r"no longer has the list of artists.*newer MachineRay"):
+        list(begin(tmp_path, serve(pages))[1])
+
+
+def test_a_dry_run_tells_how_much_and_collects_nothing(serve: Serve, tmp_path: Path) -> None:
+    server = serve(site.wikiart([klee(3)]))
+    job, events = begin(tmp_path, server, dry_run=True, limit=2)
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert notes[0].startswith("wikiart: about ")
+    assert "2 pictures" in notes[0]
+    assert notes[-1].endswith("nothing was collected")
+    assert server.paths == ["/robots.txt", "/en/App/Artist/AlphabetJson?v=new"]
+    assert job.output.plan() is None
+
+
+def test_a_plan_holds_a_source_an_index_and_the_year_of_its_rights(
+    serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(site.wikiart([klee(1)]))
+    job, events = begin(tmp_path, server, artist=["Klee"])
+    list(events)
+    plan = json.loads(job.output.read("plan.json"))
+    assert plan["indexes"] == [["wikiart"]]
+    assert plan["input"]["sources"] == ["wikiart"]
+    assert plan["arguments"]["died_before"] == plan["input"]["year"] - 70
+    plan["input"]["year"] = 2030
+    output = StageRun(job.store, "later", "collect")
+    output.write("plan.json", json.dumps(plan).encode())
+    assert jobs.crawling.planned_year(output) == 2030
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"source": ["nowhere"]}, "no such source; there are wikiart"),
+        ({"limit": 3}, "--limit: is of sites: name one with --source"),
+        ({"dry_run": True}, "--dry-run: is of sites"),
+        ({"source": ["wikiart"], "source_url": ["wikiart"]}, "write NAME=URL"),
+        ({"source": ["wikiart"], "source_url": ["wikiart=x"]}, "write NAME=https://host"),
+        ({"source": ["wikiart"], "died_before": 2000}, "is not free yet"),
+        ({"source": ["wikiart"], "budget_bytes": "many"}, "write it as 20GB"),
+        ({"source": ["wikiart"], "budget_time": "0"}, "write it as 4h"),
+    ],
+)
+def test_what_makes_no_sense_is_said_before_anything_is_asked(
+    options: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        list(collect(Job(stage="collect", run="t", root=str(tmp_path)), **options))
+    assert not list(tmp_path.rglob("*.gz"))
+
+
+def test_source_and_input_are_one_too_many(tmp_path: Path) -> None:
+    job = Job(stage="collect", run="t", root=str(tmp_path), input="x")
+    with pytest.raises(UsageError, match="collect from one of them"):
+        list(collect(job, source=["wikiart"]))
+
+
+def test_options_that_are_lists_reach_a_container_one_by_one() -> None:
+    options = {**defaults_of(collect), "run": "t", "source": ["wikiart", "met"], "limit": 5}
+    typed = " ".join(arguments(collect, options))
+    assert typed == "--source wikiart --source met --limit 5 -r t"
+
+
+@pytest.mark.xdist_group("s3")
+def test_a_crawl_in_a_bucket_goes_on_as_in_a_folder(s3_root: str, serve: Serve) -> None:
+    server = serve(site.wikiart([klee(4)]))
+    _, events = begin(s3_root, server)
+    for _ in range(8):
+        next(events)
+    events.close()  # type: ignore[attr-defined]
+    job, events = begin(s3_root, server)
+    list(events)
+    assert max(Counter(server.paths).values()) == 1
+    assert len(rows_of(job)) == 4
