@@ -41,7 +41,7 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
     `admit` decodes a picture and gives its catalog row, or raises InputError.
 
     Raises:
-        Changed: the site's pages are not as we know them.
+        Changed: the site's pages are not as we know them, and nothing was found before.
         TemporaryError: the site is down, or asks to wait long.
         InputError: its first pages cannot be used.
     """
@@ -70,6 +70,10 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
         yield Turned(site.name, str(error))
     except PassingTrouble as error:
         raise TemporaryError(f"{error}; {LATER}") from error
+    except (Changed, Unfit) as error:
+        if not kept:
+            raise
+        yield Turned(site.name, f"it ends here: {error}")
     asked = f"{web.spent.pages} pages and {web.spent.pictures} pictures asked for"
     yield Said(f"{site.name}: {kept} paintings; {asked}, {web.spent.bytes / 1e6:.1f} MB")
 
@@ -135,7 +139,8 @@ def _file_name(url: str) -> str:
 
     Sites name pictures as they like ("default.jpg" for what is a PNG): the bytes have the word.
     """
-    return PurePosixPath(unquote(urlsplit(url).path).partition("!")[0]).with_suffix("").name or "x"
+    name = unquote(urlsplit(url).path).partition("!")[0]
+    return PurePosixPath(name).stem.replace(".", "_") or "picture"
 
 
 def _reason(error: InputError, url: str) -> str:

@@ -8,7 +8,9 @@ Credits = dict[str, Any]
 
 
 def credits_of(paintings: Sequence[Mapping[str, Any]], began: Credits | None = None) -> Credits:
-    """Number of paintings, artists and rights, most frequent first.
+    """Number of paintings, artists, rights and sources, most frequent first.
+
+    Of paintings from sites also by which rule they entered (`collect.rights`).
 
     `began` is that of the network with which the training began; it stands below "began_with".
     """
@@ -20,5 +22,8 @@ def credits_of(paintings: Sequence[Mapping[str, Any]], began: Credits | None = N
         "paintings": len(paintings),
         "artists": counted("artist"),
         "rights": counted("rights"),
+        "sources": counted("source"),
     }
+    if any(row.get("rule") for row in paintings):
+        credits["rules"] = counted("rule")
     return credits | ({"began_with": began} if began else {})

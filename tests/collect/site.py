@@ -110,6 +110,21 @@ def picture(name: str, size: tuple[int, int] = (40, 30), format: str = "JPEG") -
     return file.getvalue()
 
 
+def spoil(value: Any, place: int, nonsense: Any) -> int:
+    """Replace the value at a place (counted in depth); what is left to count."""
+    items = list(value.items() if isinstance(value, dict) else enumerate(value))
+    for key, inner in items:
+        if place == 0:
+            value[key] = nonsense
+            return -1
+        place -= 1
+        if isinstance(inner, (dict, list)):
+            place = spoil(inner, place, nonsense)
+            if place < 0:
+                return -1
+    return place
+
+
 # -- WikiArt
 
 

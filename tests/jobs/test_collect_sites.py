@@ -15,12 +15,15 @@ import pytest
 import jobs.crawling
 from jobs import Job, arguments, defaults_of
 from jobs.collect import collect
+from machineray.collect.credits import credits_of
 from machineray.errors import InputError, TemporaryError, UsageError
 from machineray.log import Event, Note, Progress, Refusal
 from machineray.runs import StageRun
+from machineray.shards import Part
 from machineray.storage import open_store
 from tests.collect import site
 from tests.collect.clocks import Hand
+from tests.collect.museums import MUSEUMS
 from tests.collect.site import Reply, Server
 
 Serve = Callable[[dict[str, Any]], Server]
@@ -105,6 +108,41 @@ def test_paintings_come_with_all_that_proves_them_free(serve: Serve, tmp_path: P
     assert notes[-1].startswith("wikiart: 2 paintings; 9 pages and 2 pictures asked for, ")
     assert server.asked[0][1]["User-Agent"].endswith("contact: me@x.org)")
     assert second["title"] == "Work 1"
+
+
+@pytest.mark.parametrize("name", MUSEUMS)
+def test_of_a_museums_four_paintings_the_free_one_enters(
+    name: str, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(MUSEUMS[name]())
+    job, events = begin(tmp_path, server, name, max_side=1600)
+    reasons = {e.item: e.reason for e in events if isinstance(e, Refusal)}
+    (row,) = rows_of(job)
+    assert row["title"] == "Free"
+    assert row["rule"] == ("us-95" if name == "rijksmuseum" else "life+70")
+    evidence = job.store.read(row["evidence"]["key"])
+    assert hashlib.sha256(evidence).hexdigest() == row["evidence"]["sha256"]
+    assert b"Free" in evidence or name == "rijksmuseum"
+    told = "\n".join(reasons.values())
+    assert "only what is plainly public domain or CC0 enters" in told
+    assert "nothing but the label says that it is free" in told
+    assert name == "rijksmuseum" or "died in 1990, not before 1956" in told
+    assert max(Counter(server.paths).values()) == 1
+    assert "free since 2011" in job.output.read("CREDITS.html").decode() or name == "rijksmuseum"
+
+
+def test_two_sources_are_two_indexes_and_two_pods_do_one_each(serve: Serve, tmp_path: Path) -> None:
+    wikiart, smk = serve(site.wikiart([klee(2)])), serve(MUSEUMS["smk"]())
+    options = {
+        "source": ["wikiart", "smk"],
+        "source_url": [f"wikiart={wikiart.url}", f"smk={smk.url}"],
+        "max_side": 1600,
+    }
+    for index in (1, 0):
+        job = Job(stage="collect", run="t", root=str(tmp_path), part=Part(index, 2))
+        list(collect(job, **options))
+    assert [row["source"] for row in rows_of(job)] == ["WikiArt", "WikiArt", "SMK"]
+    assert credits_of(rows_of(job))["rules"] == {"life+70": 3}
 
 
 def test_credits_are_a_table_and_a_page(serve: Serve, tmp_path: Path) -> None:
@@ -280,7 +318,7 @@ def test_a_plan_holds_a_source_an_index_and_the_year_of_its_rights(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"source": ["nowhere"]}, "no such source; there are wikiart"),
+        ({"source": ["nowhere"]}, "no such source; there are wikiart, commons, met"),
         ({"limit": 3}, "--limit: is of sites: name one with --source"),
         ({"dry_run": True}, "--dry-run: is of sites"),
         ({"source": ["wikiart"], "source_url": ["wikiart"]}, "write NAME=URL"),

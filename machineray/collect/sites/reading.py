@@ -2,11 +2,12 @@
 
 import importlib.util
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from machineray.collect.answers import WAY_OUT, Changed
+from machineray.collect.painting import Estimate, Turned, Wanted
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
@@ -50,6 +51,12 @@ def rows_of(value: Any, where: str, *path: str) -> list[Mapping[str, Any]]:
     return value
 
 
+def objects_of(value: Any) -> list[Mapping[str, Any]]:
+    """The objects in a field that is one, or a list of them; what else is there is left out."""
+    values = value if isinstance(value, list) else [value]
+    return [each for each in values if isinstance(each, Mapping)]
+
+
 def require(row: Mapping[str, Any], names: Iterable[str], where: str) -> None:
     """Changed when a record lacks one of the fields (which may be null)."""
     for name in names:
@@ -70,3 +77,45 @@ def number_of(value: Any) -> int | None:
         return None if isinstance(value, bool) or value is None else int(float(value))
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+class Patience:
+    """One record that is not as we know it is left out; several in a row are a changed site."""
+
+    def __init__(self, most: int = 5) -> None:
+        self._most, self._count = most, 0
+
+    def turned(self, item: str, error: Changed) -> Turned:
+        """What is said of the record; the error itself when it is one too many."""
+        self._count += 1
+        if self._count >= self._most:
+            raise error
+        return Turned(item, str(error))
+
+    def restore(self) -> None:
+        """A record is as we know it."""
+        self._count = 0
+
+
+def by_size(sizes: Iterable[tuple[str, int]], max_side: int) -> tuple[str, ...]:
+    """Addresses of one picture: the largest that is not larger than wanted, then what is next."""
+    fitting = sorted((s for s in sizes if s[1] <= max_side), key=lambda s: -s[1])
+    larger = sorted((s for s in sizes if s[1] > max_side), key=lambda s: s[1])
+    return tuple(url for url, _ in (*fitting, *larger))
+
+
+RECORD_BYTES = 4_000
+
+
+def listed_estimate(
+    totals: Sequence[int], rows: int, wanted: Wanted, *, pages_each: int, picture_bytes: int
+) -> Estimate:
+    """What lists of so many records would take, at most: a page for every `rows`, `pages_each`.
+
+    With a limit it is reached, at best, with as many records.
+    """
+    count = sum(totals)
+    pictures = count if wanted.limit is None else min(count, wanted.limit)
+    lists = sum(-(-total // rows) for total in totals)
+    size = count * RECORD_BYTES + pictures * picture_bytes
+    return Estimate(lists + count * pages_each, pictures, size, f"{count:,} records at most")

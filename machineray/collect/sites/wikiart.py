@@ -22,7 +22,7 @@ from machineray.collect.painting import (
     Wanted,
     plain,
 )
-from machineray.collect.sites.reading import changed
+from machineray.collect.sites.reading import Patience, changed
 from machineray.collect.sites.wikiart_pages import (
     GENRE,
     HOME,
@@ -70,6 +70,9 @@ def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
         try:
             if not is_marked_abstract(ask(page, "page").text, page):
                 continue
+        except Changed as error:
+            yield route.patience.turned(page, error)
+            continue
         except Unfit as error:
             yield Turned(page, str(error))
             continue
@@ -82,6 +85,7 @@ class _Route:
     def __init__(self, ask: Ask, wanted: Wanted) -> None:
         self._ask, self._wanted = ask, wanted
         self._by_json = True
+        self.patience = Patience()
         self._unlabelled: int | None = 0  # None: a label was seen
 
     def artists(self) -> Generator[Said, None, list[Artist]]:
@@ -150,7 +154,12 @@ class _Route:
         except Unfit as error:
             yield Turned(url or f"{artist.slug}/{work.number}", str(error))
             return
-        page = painting_in_page(answer.text, url)
+        try:
+            page = painting_in_page(answer.text, url)
+        except Changed as error:
+            yield self.patience.turned(url, error)
+            return
+        self.patience.restore()
         if page.is_abstract or is_abstract:
             self._check_labels(page, url)
             yield candidate(answer, page, artist, work)

@@ -1,5 +1,6 @@
 """WikiArt: its captured lists read, its pages gone through with few questions, its changes said."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +25,7 @@ from machineray.collect.sites.wikiart_pages import (
     works_in_page,
 )
 from tests.collect import site
+from tests.collect.site import spoil
 
 WANTED = Wanted(year=2026, died_before=1956)
 HOME = wikiart_pages.HOME
@@ -294,6 +296,19 @@ def test_a_json_that_changes_on_the_way_is_left() -> None:
     candidates, said = found(Asked(pages))
     assert {c.title for c in candidates} == {"Work 1", "Work 2"}  # the crawl takes each once
     assert "“url”" in str(said)
+
+
+def test_json_full_of_nonsense_is_no_crash() -> None:
+    for nonsense in (None, 7, [], {}, "x", True):
+        for place in range(30):
+            pages = site.wikiart([klee(work(1))])
+            for page in pages.values():
+                if "json" in page.type:  # type: ignore[attr-defined]
+                    value = json.loads(page.body)  # type: ignore[attr-defined]
+                    spoil(value, place, nonsense)
+                    page.body = json.dumps(value)  # type: ignore[attr-defined]
+            with contextlib.suppress(Changed, Unfit):
+                found(Asked(pages))
 
 
 def test_a_work_that_is_gone_is_told_and_left_out() -> None:

@@ -1,0 +1,102 @@
+"""The Art Institute of Chicago: its open API, and its IIIF server, which often refuses programs."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from machineray.collect.answers import Answer
+from machineray.collect.painting import (
+    Ask,
+    Candidate,
+    Estimate,
+    Found,
+    Step,
+    Wanted,
+    last_year_in,
+    life_in,
+)
+from machineray.collect.sites.reading import (
+    listed_estimate,
+    number_of,
+    parsed,
+    require,
+    rows_of,
+    text_of,
+)
+
+API = "https://api.artic.edu/api/v1/artworks/search"
+IIIF = "https://www.artic.edu/iiif/2"
+TERMS = ("abstract", "abstraction")
+ROWS = 100
+PAGES = 10  # the search ends after 1,000
+FIELDS = (
+    *("id", "title", "artist_title", "artist_display", "date_end", "date_display"),
+    *("image_id", "is_public_domain", "style_title", "artwork_type_title"),
+)
+
+
+def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
+    """Paintings in the public domain, best matches first."""
+    for term in wanted.artists or TERMS:
+        page, pages = 1, 1
+        while page <= min(pages, PAGES):
+            yield Step(f"“{term}”, page {page}")
+            answer = ask(search(term, page))
+            total, rows = found_in(answer.text, answer.url)
+            pages = -(-total // ROWS)
+            for row in rows:
+                if "painting" in text_of(row.get("artwork_type_title")).casefold():
+                    yield candidate(row, answer, wanted)
+            page += 1
+
+
+def search(term: str, page: int) -> str:
+    """A page of the search: the words rank, the filter filters."""
+    query = {
+        "q": term,
+        "query[bool][must][0][term][is_public_domain]": "true",
+        "query[bool][must][1][term][artwork_type_title.keyword]": "Painting",
+        "fields": ",".join(FIELDS),
+        "limit": ROWS,
+        "page": page,
+    }
+    return f"{API}?{urlencode(query)}"
+
+
+def found_in(text: str, where: str) -> tuple[int, list[Mapping[str, Any]]]:
+    """A page of the search -> (how many there are in all, its records)."""
+    value = parsed(text, where)
+    rows = rows_of(value, where, "data")
+    for row in rows[:1]:
+        require(row, ("id", "title", "image_id", "is_public_domain"), where)
+    pagination = value.get("pagination")
+    total = number_of(pagination.get("total")) if isinstance(pagination, Mapping) else None
+    return len(rows) if total is None else total, rows
+
+
+def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candidate:
+    """A record -> the painting; its dates stand in words, after the artist's name."""
+    shown = text_of(row.get("artist_display"))
+    born, died = life_in(shown)
+    image, side = text_of(row.get("image_id")), wanted.max_side
+    sizes = (f"!{side},{side}", "843,") if image else ()
+    is_open = row.get("is_public_domain") is True
+    return Candidate(
+        url=f"https://www.artic.edu/artworks/{number_of(row.get('id'))}",
+        title=text_of(row.get("title")),
+        artist=text_of(row.get("artist_title")) or shown,
+        year=number_of(row.get("date_end")) or last_year_in(row.get("date_display")),
+        born=born,
+        died=died,
+        label="Public domain (is_public_domain: true)" if is_open else "is_public_domain: false",
+        is_open=is_open,
+        pictures=tuple(f"{IIIF}/{image}/full/{size}/0/default.jpg" for size in sizes),
+        evidence=answer,
+    )
+
+
+def estimate(ask: Ask, wanted: Wanted) -> Estimate:
+    """By the first page of each term."""
+    answers = [ask(search(term, 1)) for term in wanted.artists or TERMS]
+    totals = [min(found_in(a.text, a.url)[0], ROWS * PAGES) for a in answers]
+    return listed_estimate(totals, ROWS, wanted, pages_each=0, picture_bytes=500_000)

@@ -1,0 +1,126 @@
+"""The Cleveland Museum of Art: its open API, in which every record of the list says CC0 or not."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from machineray.collect.answers import Answer, Changed
+from machineray.collect.painting import (
+    Ask,
+    Candidate,
+    Estimate,
+    Found,
+    Step,
+    Wanted,
+    last_year_in,
+    life_in,
+    year_in,
+)
+from machineray.collect.sites.reading import (
+    Patience,
+    by_size,
+    listed_estimate,
+    number_of,
+    objects_of,
+    parsed,
+    require,
+    rows_of,
+    text_of,
+)
+
+API = "https://openaccess-api.clevelandart.org/api/artworks/"
+TERMS = ("abstract", "abstraction")
+SINCE = 1905
+ROWS = 100
+LICENSE = "share_license_status"
+
+
+def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
+    """Open paintings since 1905 by the search terms, or by the artists that are wanted."""
+    patience = Patience()
+    for term in wanted.artists or TERMS:
+        skip, total = 0, 1
+        while skip < total:
+            yield Step(f"“{term}” from {skip}")
+            answer = ask(search(term, skip))
+            total, rows = found_in(answer.text, answer.url)
+            for row in rows:
+                try:
+                    yield _complete(ask, row, answer, wanted)
+                    patience.restore()
+                except Changed as error:
+                    yield patience.turned(f"{answer.url} {row.get('id')}", error)
+            skip += ROWS
+
+
+def _complete(ask: Ask, row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candidate:
+    """The record as a candidate; a list may leave the licence out, then its own page is asked."""
+    require(row, ("id",), answer.url)
+    if row.get(LICENSE) is None:
+        answer = ask(f"{API}{row['id']}")
+        row = record_in(answer.text, answer.url)
+    return candidate(row, answer, wanted)
+
+
+def search(term: str, skip: int) -> str:
+    """A page of the list."""
+    query = {"q": term, "type": "Painting", "cc0": 1, "has_image": 1, "created_after": SINCE}
+    return f"{API}?{urlencode({**query, 'limit': ROWS, 'skip': skip})}"
+
+
+def found_in(text: str, where: str) -> tuple[int, list[Mapping[str, Any]]]:
+    """A page of the list -> (how many there are in all, its records)."""
+    value = parsed(text, where)
+    rows = rows_of(value, where, "data")
+    for row in rows[:1]:
+        require(row, ("id", "title", "creators", "images"), where)
+    info = value.get("info")
+    total = number_of(info.get("total")) if isinstance(info, Mapping) else None
+    return len(rows) if total is None else total, rows
+
+
+def record_in(text: str, where: str) -> Mapping[str, Any]:
+    """A record's own page."""
+    (row,) = rows_of([parsed(text, where)], where)
+    data = row.get("data", row)
+    (record,) = rows_of([data], where)
+    require(record, ("id", LICENSE, "images"), where)
+    return record
+
+
+def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candidate:
+    """A record -> the painting."""
+    creators = objects_of(row.get("creators"))
+    first = creators[0] if creators else {}
+    told = text_of(first.get("description"))
+    born, died = life_in(told.partition("(")[2])
+    label = text_of(row.get(LICENSE))
+    return Candidate(
+        url=text_of(row.get("url")) or f"https://clevelandart.org/art/{row['id']}",
+        title=text_of(row.get("title")),
+        artist=told.partition("(")[0].strip(),
+        year=number_of(row.get("creation_date_latest")) or last_year_in(row.get("creation_date")),
+        born=year_in(first.get("birth_year")) or born,
+        died=year_in(first.get("death_year")) or died,
+        label=label,
+        is_open=label == "CC0",
+        pictures=by_size(_sizes(row.get("images")), wanted.max_side),
+        evidence=answer,
+    )
+
+
+def _sizes(images: Any) -> list[tuple[str, int]]:
+    """(address, longer side) of each size; the full one is a TIFF of any size."""
+    found = []
+    for each in images.values() if isinstance(images, Mapping) else ():
+        if isinstance(each, Mapping) and text_of(each.get("url")):
+            sides = (number_of(each.get("width")), number_of(each.get("height")))
+            found.append((text_of(each["url"]), max(side or 0 for side in sides)))
+    return found
+
+
+def estimate(ask: Ask, wanted: Wanted) -> Estimate:
+    """By the first page of each term."""
+    terms = wanted.artists or TERMS
+    totals = [found_in(a.text, a.url)[0] for a in (ask(search(term, 0)) for term in terms)]
+    return listed_estimate(totals, ROWS, wanted, pages_each=0, picture_bytes=1_500_000)

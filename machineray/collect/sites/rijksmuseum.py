@@ -1,0 +1,170 @@
+"""The Rijksmuseum: Linked Art, four questions a painting; little of it is abstract.
+
+A search by creator gives addresses; a record leads to what it shows, that to its rights and its
+digital copy, and that to the picture.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from machineray.collect.answers import Answer, Changed, PassingTrouble, Unfit
+from machineray.collect.painting import (
+    Ask,
+    Candidate,
+    Estimate,
+    Found,
+    Step,
+    Turned,
+    Wanted,
+    last_year_in,
+)
+from machineray.collect.sites.reading import (
+    Patience,
+    changed,
+    listed_estimate,
+    number_of,
+    objects_of,
+    parsed,
+    rows_of,
+    text_of,
+)
+
+API = "https://data.rijksmuseum.nl/search/collection"
+# No term of theirs means abstract: those of its painters who were.
+CREATORS = (
+    *("Piet Mondriaan", "Theo van Doesburg", "Bart van der Leck", "Jacoba van Heemskerck"),
+    *("Wassily Kandinsky", "Paul Klee", "Otto Freundlich", "Erich Wichmann"),
+)
+FREE = re.compile(r"public domain|publieke domein|publiek domein|cc0", re.I)
+
+
+def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
+    """The paintings of the creators, or of the wanted artists, that are shown with a picture."""
+    patience = Patience()
+    for creator in wanted.artists or CREATORS:
+        url = search(creator)
+        while url:
+            yield Step(creator)
+            answer = ask(url)
+            _, records, url = found_in(answer.text, answer.url)
+            for record in records:
+                try:
+                    yield from _painting(ask, record, creator, wanted)
+                    patience.restore()
+                except Changed as error:
+                    yield patience.turned(record, error)
+
+
+def _painting(ask: Ask, url: str, creator: str, wanted: Wanted) -> Iterator[Found]:
+    try:
+        answer = ask(url)
+        record = object_in(answer.text, url)
+        shown = first_id(record.get("shows"))
+        if not shown:
+            yield Turned(url, f"{url}: shows nothing that has a picture")
+            return
+        visual_answer = ask(shown)
+        visual = object_in(visual_answer.text, shown)
+        digital = first_id(visual.get("digitally_shown_by"))
+        picture = ""
+        if digital and FREE.search(rights_of(visual)):  # else the last question is for nothing
+            picture = first_id(object_in(ask(digital).text, digital).get("access_point"))
+    except PassingTrouble:
+        raise
+    except Unfit as error:
+        yield Turned(url, str(error))
+        return
+    yield candidate(url, record, visual, visual_answer, picture, creator, wanted)
+
+
+def search(creator: str) -> str:
+    """The first page of a creator's paintings."""
+    query = {"type": "painting", "creator": creator, "imageAvailable": "true"}
+    return f"{API}?{urlencode(query)}"
+
+
+def found_in(text: str, where: str) -> tuple[int, list[str], str]:
+    """A page of the search -> (how many there are in all, addresses, the next page's or "")."""
+    value = parsed(text, where)
+    rows = rows_of(value, where, "orderedItems")
+    part_of = value.get("partOf")
+    total = number_of(part_of.get("totalItems")) if isinstance(part_of, Mapping) else None
+    addresses = [text_of(row.get("id")) for row in rows]
+    return total or len(rows), [each for each in addresses if each], first_id(value.get("next"))
+
+
+def object_in(text: str, where: str) -> Mapping[str, Any]:
+    """A record of Linked Art."""
+    value = parsed(text, where)
+    if not isinstance(value, Mapping) or "type" not in value:
+        raise changed(where, "an object of Linked Art (“type”)")
+    return value
+
+
+def candidate(
+    url: str,
+    record: Mapping[str, Any],
+    visual: Mapping[str, Any],
+    evidence: Answer,
+    picture: str,
+    creator: str,
+    wanted: Wanted,
+) -> Candidate:
+    """The records -> the painting; the artist's death would be a question more: not asked."""
+    side = wanted.max_side
+    sized = re.sub(r"/full/[^/]+/0/", f"/full/!{side},{side}/0/", picture)
+    label = rights_of(visual)
+    return Candidate(
+        url=url,
+        title=name_of(record),
+        artist=creator,
+        year=year_of(record),
+        label=label,
+        is_open=bool(FREE.search(label)) and len(label) < 200,
+        pictures=tuple(dict.fromkeys(each for each in (sized, picture) if each)),
+        evidence=evidence,
+    )
+
+
+def name_of(record: Mapping[str, Any]) -> str:
+    """The first of its names."""
+    names = [row for row in objects_of(record.get("identified_by")) if row.get("type") == "Name"]
+    return next((text_of(row.get("content")) for row in names if row.get("content")), "")
+
+
+def year_of(record: Mapping[str, Any]) -> int | None:
+    """The year in which it was finished."""
+    produced = objects_of(record.get("produced_by"))
+    spans = [span for each in produced for span in objects_of(each.get("timespan"))]
+    for span in spans:
+        words = " ".join(
+            text_of(each.get("content")) for each in objects_of(span.get("identified_by"))
+        )
+        year = last_year_in(words) or last_year_in(span.get("end_of_the_end"))
+        if year:
+            return year
+    return None
+
+
+def rights_of(visual: Mapping[str, Any]) -> str:
+    """The names of its rights: "Public Domain", "Publieke domein", "CC0 1.0"."""
+    names = [
+        text_of(name.get("content"))
+        for right in objects_of(visual.get("subject_to"))
+        for name in objects_of(right.get("identified_by"))
+    ]
+    return " / ".join(dict.fromkeys(name for name in names if name))
+
+
+def first_id(value: Any) -> str:
+    """The first address in a field that is an object or a list of them; "" without."""
+    return next((text_of(row.get("id")) for row in objects_of(value) if row.get("id")), "")
+
+
+def estimate(ask: Ask, wanted: Wanted) -> Estimate:
+    """By the first page of each creator."""
+    answers = [ask(search(creator)) for creator in wanted.artists or CREATORS]
+    totals = [found_in(answer.text, answer.url)[0] for answer in answers]
+    return listed_estimate(totals, 100, wanted, pages_each=3, picture_bytes=1_000_000)

@@ -1,0 +1,116 @@
+"""The National Gallery of Denmark (SMK): one list whose records hold all that is needed."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from machineray.collect.answers import Answer
+from machineray.collect.painting import (
+    Ask,
+    Candidate,
+    Estimate,
+    Found,
+    Step,
+    Wanted,
+    last_year_in,
+    year_in,
+)
+from machineray.collect.sites.reading import (
+    listed_estimate,
+    number_of,
+    objects_of,
+    parsed,
+    require,
+    rows_of,
+    text_of,
+)
+
+API = "https://api.smk.dk/api/v1/art/search/"
+TERMS = ("abstract", "abstrakt", "komposition")
+ROWS = 100
+FREE = re.compile(r"https?://creativecommons\.org/publicdomain/(mark|zero)/1\.0/?([\w.]*)")
+
+
+def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
+    """Works in the public domain with a picture, by the search terms or by artists."""
+    for term in wanted.artists or TERMS:
+        offset, total = 0, 1
+        while offset < total:
+            yield Step(f"“{term}” from {offset}")
+            answer = ask(search(term, offset))
+            total, rows = found_in(answer.text, answer.url)
+            for row in rows:
+                if is_painting(row):
+                    yield candidate(row, answer, wanted)
+            offset += ROWS
+
+
+def search(term: str, offset: int) -> str:
+    """A page of the list."""
+    query = {
+        "keys": term,
+        "filters": "[has_image:true],[public_domain:true]",
+        "offset": offset,
+        "rows": ROWS,
+        "lang": "en",
+    }
+    return f"{API}?{urlencode(query)}"
+
+
+def found_in(text: str, where: str) -> tuple[int, list[Mapping[str, Any]]]:
+    """A page of the list -> (how many there are in all, its records)."""
+    value = parsed(text, where)
+    rows = rows_of(value, where, "items")
+    for row in rows[:1]:
+        require(row, ("object_number", "titles", "public_domain"), where)
+    total = number_of(value.get("found"))
+    return len(rows) if total is None else total, rows
+
+
+def is_painting(row: Mapping[str, Any]) -> bool:
+    """Whether its names, where it has any, call it a painting ("maleri")."""
+    names = [text_of(each.get("name")) for each in objects_of(row.get("object_names"))]
+    return not names or any(re.search("maleri|painting", name, re.I) for name in names)
+
+
+def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candidate:
+    """A record -> the painting: free when the flag and the address of the rights say so."""
+    makers = objects_of(row.get("production"))
+    maker = makers[0] if makers else {}
+    titles = [text_of(each.get("title")) for each in objects_of(row.get("titles"))]
+    dates = objects_of(row.get("production_date"))
+    rights, number = text_of(row.get("rights")), text_of(row.get("object_number"))
+    iiif, side = text_of(row.get("image_iiif_id")), wanted.max_side
+    pictures = (
+        f"{iiif}/full/!{side},{side}/0/default.jpg" if iiif else "",
+        row.get("image_native"),
+    )
+    return Candidate(
+        url=f"https://open.smk.dk/artwork/image/{number}",
+        title=next((title for title in titles if title), ""),
+        artist=turned(text_of(maker.get("creator"))),
+        year=next(
+            (last_year_in(d.get("end")) or last_year_in(d.get("period")) for d in dates), None
+        ),
+        born=year_in(maker.get("creator_date_of_birth")),
+        died=year_in(maker.get("creator_date_of_death")),
+        label=rights or f"public_domain: {str(row.get('public_domain')).lower()}",
+        is_open=row.get("public_domain") is True and bool(FREE.fullmatch(rights)),
+        pictures=tuple(text_of(picture) for picture in pictures if text_of(picture)),
+        evidence=answer,
+        museum="SMK",
+    )
+
+
+def turned(name: str) -> str:
+    """ "Giersing, Harald" -> "Harald Giersing"."""
+    last, comma, first = name.partition(",")
+    return f"{first.strip()} {last.strip()}" if comma else name
+
+
+def estimate(ask: Ask, wanted: Wanted) -> Estimate:
+    """By the first page of each term."""
+    answers = [ask(search(term, 0)) for term in wanted.artists or TERMS]
+    totals = [found_in(answer.text, answer.url)[0] for answer in answers]
+    return listed_estimate(totals, ROWS, wanted, pages_each=0, picture_bytes=1_000_000)

@@ -1,0 +1,192 @@
+"""Museums: their records read, and said when they are no longer as we know them."""
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+
+from machineray.collect.answers import Answer, Changed, Unfit, answer_of
+from machineray.collect.painting import Candidate, Turned, Wanted
+from machineray.collect.sites import artic, cleveland, commons, met, rijksmuseum, smk
+from machineray.collect.sites.reading import Patience, by_size
+from machineray.collect.sites.table import SITES, site_named
+from tests.collect.museums import MUSEUMS, PAINTINGS, WANTED
+from tests.collect.site import as_json, spoil
+
+NAMES = list(MUSEUMS)
+
+
+class Asked:
+    """A recorded museum without a server."""
+
+    def __init__(self, name: str, pages: dict[str, Any] | None = None) -> None:
+        self.home = site_named(name).home
+        self.pages = MUSEUMS[name]() if pages is None else pages
+        self.urls: list[str] = []
+
+    def __call__(self, url: str, kind: Any = "data") -> Answer:
+        self.urls.append(url)
+        path = url.removeprefix(self.home) if url.startswith(self.home) else url[len("https:/") :]
+        if path not in self.pages:
+            raise Unfit(f"{url}: the site answers 404: no such page")
+        return answer_of(url, kind, "2026-11-26", self.pages[path].body.encode())
+
+
+def candidates(name: str, ask: Asked, wanted: Wanted = WANTED) -> list[Candidate]:
+    return [f for f in site_named(name).paintings(ask, wanted) if isinstance(f, Candidate)]
+
+
+def test_every_site_but_wikiart_is_recorded() -> None:
+    assert {site.name for site in SITES} == {"wikiart", *NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_museum_tells_its_paintings_with_label_and_dates(name: str) -> None:
+    found = {each.title: each for each in candidates(name, Asked(name))}
+    assert found.keys() == {title for title, *_ in PAINTINGS}
+    for title, is_open, died, year in PAINTINGS:
+        each = found[title]
+        assert each.is_open == is_open, each
+        if name != "rijksmuseum":  # where nobody tells the death
+            assert (each.died, each.year) == (died, year)
+        assert each.artist in ("Paul Klee", "Harald Giersing", "Piet Mondriaan")
+        assert each.label and each.url.startswith("https://")
+        assert not is_open or each.pictures
+    assert found["Free"].evidence.sha256
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_estimate_asks_for_the_lists_alone(name: str) -> None:
+    ask = Asked(name)
+    told = site_named(name).estimate(ask, WANTED)
+    assert told.pictures >= 4 and told.pages >= 1 and told.bytes > 100_000
+    assert len(ask.urls) <= max(3, len(rijksmuseum.CREATORS))
+    limited = Wanted(2026, 1956, limit=1, max_side=1600)
+    assert site_named(name).estimate(ask, limited).pictures == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [("<html>", "JSON, but HTML"), ("{}", "“"), ("[]", ""), ("[" * 99_999, "JSON")],
+)
+def test_a_list_that_changed_is_said(name: str, body: str, words: str) -> None:
+    ask = Asked(name)
+    for page in ask.pages.values():
+        page.body = body
+    with pytest.raises(Changed, match=f"the page no longer has .*{words}"):
+        candidates(name, ask)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_records_full_of_nonsense_are_no_crash(name: str) -> None:
+    """Each value in turn becomes null, a number, a list: a candidate, a turned one, or Changed."""
+    for nonsense in (None, 7, [], {}, [None], "x", True):
+        for place in range(40):
+            ask = Asked(name)
+            for page in ask.pages.values():
+                if "json" in page.type:
+                    value = json.loads(page.body)
+                    spoil(value, place, nonsense)
+                    page.body = json.dumps(value)
+            with contextlib.suppress(Changed, Unfit):
+                candidates(name, ask)
+
+
+def test_cleveland_asks_for_a_record_whose_licence_the_list_leaves_out() -> None:
+    ask = Asked("cleveland")
+    free = next(each for each in candidates("cleveland", ask) if each.title == "Free")
+    assert free.evidence.url == f"{cleveland.API}1"
+    assert free.label == "CC0"
+
+
+def test_cleveland_gives_the_size_that_fits() -> None:
+    sizes = [("web", 900), ("print", 3400), ("full", 9000)]
+    assert by_size(sizes, 4096) == ("print", "web", "full")
+    assert by_size(sizes, 500) == ("web", "print", "full")
+
+
+def test_lists_are_read_to_their_end() -> None:
+    ask = Asked("cleveland")
+    path = cleveland.search("abstract", 0).removeprefix(ask.home)
+    value = json.loads(ask.pages[path].body)
+    value["info"]["total"] = 150
+    ask.pages[path] = as_json(value)
+    later = cleveland.search("abstract", 100).removeprefix(ask.home)
+    ask.pages[later] = as_json({"info": {"total": 150}, "data": []})
+    candidates("cleveland", ask)
+    assert cleveland.search("abstract", 100) in ask.urls
+    assert cleveland.search("abstract", 200) not in ask.urls
+
+
+def test_the_met_is_asked_for_two_parameters_and_forgives_lost_numbers() -> None:
+    ask = Asked("met")
+    found = list(met.paintings(ask, WANTED))
+    assert ask.urls[0].count("=") == 2
+    assert [each.item for each in found if isinstance(each, Turned)] == [f"{met.API}/objects/6"]
+
+
+def test_artists_are_searched_by_name() -> None:
+    wanted = Wanted(2026, 1956, artists=("Klee",), max_side=1600)
+    for name, url in (
+        ("cleveland", cleveland.search("Klee", 0)),
+        ("met", met.search("Klee")),
+        ("artic", artic.search("Klee", 1)),
+        ("smk", smk.search("Klee", 0)),
+        ("commons", commons.members("Category:Paintings by Klee", 1600, {})),
+        ("rijksmuseum", rijksmuseum.search("Klee")),
+    ):
+        ask = Asked(name, {})
+        with pytest.raises(Unfit):
+            candidates(name, ask, wanted)
+        assert ask.urls == [url]
+
+
+def test_smk_needs_both_the_flag_and_the_address_of_the_rights() -> None:
+    for rights, is_free in (
+        ("https://creativecommons.org/publicdomain/mark/1.0/", True),
+        ("https://creativecommons.org/publicdomain/zero/1.0/deed.en", True),
+        ("https://creativecommons.org/publicdomain/zero/1.0/ but not here", False),
+        ("https://creativecommons.org/licenses/by/4.0/", False),
+        ("", False),
+    ):
+        row = {"object_number": "1", "public_domain": True, "rights": rights}
+        assert smk.candidate(row, Answer("u", "data", ""), WANTED).is_open == is_free
+    row = {"public_domain": False, "rights": "https://creativecommons.org/publicdomain/mark/1.0/"}
+    assert not smk.candidate(row, Answer("u", "data", ""), WANTED).is_open
+
+
+def test_commons_takes_a_smaller_copy_of_what_is_larger_than_wanted() -> None:
+    for side, first in ((1600, "thumb"), (5000, "a/ab/Free_1.jpg")):
+        (page,) = [
+            p
+            for p in commons.members_in(next(iter(MUSEUMS["commons"]().values())).body, "")
+            if p.get("ns") == 6 and "Free" in p["title"]
+        ]
+        found = commons.candidate(page, Answer("u", "data", ""), Wanted(2026, 1956, max_side=side))
+        assert found is not None and first in found.pictures[0]
+
+
+def test_commons_says_what_its_api_refuses() -> None:
+    with pytest.raises(Unfit, match="the API answers: Bad title"):
+        commons.members_in('{"error": {"code": "invalidtitle", "info": "Bad title"}}', "here")
+
+
+def test_the_rijksmuseum_is_not_asked_for_pictures_that_are_not_free() -> None:
+    ask = Asked("rijksmuseum")
+    candidates("rijksmuseum", ask)
+    assert "https://id.rijksmuseum.nl/50001" in ask.urls
+    assert "https://id.rijksmuseum.nl/50002" not in ask.urls
+
+
+def test_one_odd_record_is_left_out_and_five_in_a_row_are_a_change() -> None:
+    patience = Patience()
+    for _ in range(3):
+        for _ in range(4):
+            assert patience.turned("x", Changed("odd")) == Turned("x", "odd")
+        patience.restore()
+    for _ in range(4):
+        patience.turned("x", Changed("odd"))
+    with pytest.raises(Changed, match="odd"):
+        patience.turned("x", Changed("odd"))
