@@ -203,6 +203,16 @@ def all_of(folder: Path) -> list[Path]:
     return [p for p in folder.rglob("*") if p.is_file() and ".mray-tmp" not in p.parts]
 
 
+def test_sources_are_listed_with_their_terms() -> None:
+    text = mray("sources").stdout
+    rows = json.loads(mray("sources", "-o", "json").stdout)
+    assert [row["name"] for row in rows][:2] == ["wikiart", "commons"]
+    for row in rows:
+        assert f"{row['name']}: {row['title']}" in text
+        assert row["terms_url"].startswith("https://") and row["terms_url"] in text
+        assert row["terms"] and row["rights"]
+
+
 def test_doctor(tmp_path: Path) -> None:
     ended = mray("doctor", "-o", "json", "--root", tmp_path)
     rows = {row["name"]: row for row in json.loads(ended.stdout)}

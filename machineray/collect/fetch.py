@@ -64,6 +64,7 @@ class Limits:
 
     connect_seconds: float = 10.0
     silent_seconds: float = 30.0  # between two pieces of an answer
+    headers_seconds: float = 60.0  # of a real clock: a thread watches
     page_seconds: float = 120.0
     picture_seconds: float = 900.0
     page_bytes: int = 32_000_000
@@ -333,13 +334,16 @@ class Web:
         if known and not known.refused and known.modified:
             headers["If-Modified-Since"] = known.modified
         self.spent.asked += 1
-        return self._session.get(
-            self.actual(url),
-            headers=headers,
-            stream=True,
-            allow_redirects=False,
-            timeout=(self.limits.connect_seconds, self.limits.silent_seconds),
-        )
+        from machineray.collect.guard import watched
+
+        with watched(self._session, self.limits.headers_seconds):
+            return self._session.get(
+                self.actual(url),
+                headers=headers,
+                stream=True,
+                allow_redirects=False,
+                timeout=(self.limits.connect_seconds, self.limits.silent_seconds),
+            )
 
     def _read(
         self, url: str, kind: Kind, known: Answer | None, response: "requests.Response"

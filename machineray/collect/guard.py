@@ -5,9 +5,12 @@ a name leads to is looked up once and checked, and that very address is connecte
 says something else a moment later changes nothing.
 """
 
+import contextlib
 import ipaddress
 import socket
-from collections.abc import Iterable
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import requests
@@ -64,20 +67,56 @@ def guarded_session(allowed: Iterable[str]) -> requests.Session:
     return session
 
 
+class _Late(ConnectionError):
+    """The watch ran out."""
+
+
+@contextlib.contextmanager
+def watched(session: requests.Session, seconds: float) -> Iterator[None]:
+    """Cut the session's connections after so many seconds, and raise ConnectionError.
+
+    A server that sends its headers byte by byte is never silent: no other limit would end it.
+    """
+    opened = [a.opened for a in session.adapters.values() if isinstance(a, _Adapter)]
+    is_late = threading.Event()
+
+    def cut() -> None:
+        is_late.set()
+        for connection in {each for found in opened for each in found}:
+            if connection.sock is not None:
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception as error:
+        if is_late.is_set():
+            raise _Late(f"no answer within {seconds:g} s") from error
+        raise
+    finally:
+        timer.cancel()
+    if is_late.is_set():
+        raise _Late(f"no answer within {seconds:g} s")
+
+
 class _Adapter(HTTPAdapter):
     def __init__(self, allowed: frozenset[str]) -> None:
         self._allowed = allowed
+        self.opened: weakref.WeakSet[Any] = weakref.WeakSet()
         super().__init__(max_retries=0, pool_connections=8, pool_maxsize=1)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
-        allowed = self._allowed
+        allowed, all_opened = self._allowed, self.opened
 
         class Plain(_Checked, HTTPConnection):
-            permitted = allowed
+            permitted, opened = allowed, all_opened
 
         class Tls(_Checked, HTTPSConnection):
-            permitted = allowed
+            permitted, opened = allowed, all_opened
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain
@@ -91,11 +130,13 @@ class _Adapter(HTTPAdapter):
 class _Checked:
     """Connects to addresses that were looked at; TLS and the Host header keep the name."""
 
-    permitted: frozenset[str] = frozenset()
+    permitted: frozenset[str]
+    opened: weakref.WeakSet[Any]
     _dns_host: str
     port: int
 
     def _new_conn(self) -> socket.socket:
+        self.opened.add(self)
         name = self._dns_host
         addresses = public_addresses(name, self.port, self.permitted)
         try:

@@ -185,7 +185,9 @@ def kandinsky(most: int = 10_000) -> Artist:
     return Artist("wassily-kandinsky", "Wassily Kandinsky", "1866", "1944", tuple(works))
 
 
-def wikiart(artists: list[Artist], *, by_json: bool = True) -> dict[str, Page]:
+def wikiart(
+    artists: list[Artist], *, by_json: bool = True, by_genre: bool = False
+) -> dict[str, Page]:
     """The recorded WikiArt: its pages, its JSON unless it is not to answer, its pictures."""
     pages: dict[str, Page] = {"/robots.txt": Reply("User-agent: *\nAllow: /\n", "text/plain")}
     for letter in (*"abcdefghijklmnopqrstuvwxyz", "0"):
@@ -200,6 +202,47 @@ def wikiart(artists: list[Artist], *, by_json: bool = True) -> dict[str, Page]:
             pages[file] = Reply(picture(work.path), "image/jpeg", etag=f'"{work.number}"')
     if by_json:
         pages |= wikiart_json(artists)
+    if by_genre:
+        pages |= wikiart_listing(artists)
+    return pages
+
+
+def wikiart_listing(artists: list[Artist], a_page: int = 60) -> dict[str, Page]:
+    """The list of a genre, as the captured page; artists by turns, as the site mixes them."""
+    works = [(w, a) for a in artists for w in a.works if "abstract" in w.genres]
+    works.sort(key=lambda each: hashlib.sha256(each[0].path.encode()).digest())
+    pages: dict[str, Page] = {}
+    for page in range(len(works) // a_page + 2):
+        rows = [
+            {
+                "id": "577271cfedc2cb3880c2de61",
+                "title": work.title,
+                "year": str(work.year or ""),
+                "width": 634,
+                "height": 750,
+                "artistName": artist.name,
+                "image": work.image,
+                "map": "0123**67*",
+                "paintingUrl": work.path,
+                "artistUrl": f"/en/{artist.slug}",
+                "albums": None,
+                "flags": 2,
+                "images": None,
+            }
+            for work, artist in works[page * a_page : (page + 1) * a_page]
+        ]
+        pages[f"/en/paintings-by-genre/abstract?json=2&page={page + 1}"] = as_json(
+            {
+                "ArtistsHtml": None,
+                "CanLoadMoreArtists": False,
+                "Paintings": rows or None,
+                "Artists": None,
+                "AllArtistsCount": 0,
+                "AllPaintingsCount": len(works),
+                "PageSize": 60,
+                "TimeLog": None,
+            }
+        )
     return pages
 
 

@@ -4,6 +4,7 @@ import gzip
 import itertools
 import socket
 import ssl
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -351,6 +352,22 @@ def test_a_body_that_trickles_is_given_up(serve: Callable[..., Server]) -> None:
     asking = web(serve({"/x": chunked(itertools.repeat(b"x"), "image/jpeg")}), hand=Hand(tick=30.0))
     with pytest.raises(Unfit, match="not whole after 900 s: too slow"):
         asking.ask(f"{HOME}/x", "picture")
+
+
+def test_headers_that_trickle_are_given_up(serve: Callable[..., Server]) -> None:
+    """They never end and are never silent for long; a watch cuts the connection."""
+    is_over = threading.Event()
+
+    def page(handler: Any) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        while not is_over.wait(0.01):
+            handler.wfile.write(b"x")
+
+    server = serve({"/x": page, "/robots.txt": Reply("", "text/plain")})
+    asking = web(server, limits=replace(LIMITS, headers_seconds=0.2, tries=1))
+    with pytest.raises(PassingTrouble, match=r"no answer within 0\.2 s"):
+        asking.ask(f"{HOME}/x", "page")
+    is_over.set()
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """WikiArt: from its list of artists to paintings that are abstract and in the public domain.
 
-Fewest pages first: the site's JSON for artists, works and facts, and one page a painting, because
-its label of rights stands nowhere else. Where a JSON no longer answers, the pages that people read.
+Fewest questions first: the list of artists and the list of the genre, both JSON, and one page a
+painting, because its label of rights stands nowhere else. Where the genre's list fails, or artists
+are asked for by name, their lists and the facts of each work; where that JSON fails, the pages that
+people read.
 The preset is the article's of 2020: born after 1850, dead for 70 years, called abstract or
 avant-garde, genre abstract; of the labels every one has to be "Public domain".
 """
 
-from collections.abc import Generator, Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping
 from urllib.parse import quote
 
 from machineray.collect.answers import Answer, Changed, PassingTrouble, Unfit
@@ -33,6 +36,7 @@ from machineray.collect.sites.wikiart_pages import (
     artists_in_page,
     facts_in_json,
     is_marked_abstract,
+    listing_in_json,
     painting_in_page,
     works_in_json,
     works_in_page,
@@ -40,10 +44,12 @@ from machineray.collect.sites.wikiart_pages import (
 
 LETTERS = (*"abcdefghijklmnopqrstuvwxyz", "0", "ø")
 ARTISTS_JSON = f"{HOME}/en/App/Artist/AlphabetJson?v=new"
+LISTED = 60  # works a page of a genre's list
+ENOUGH = 0.9  # of the works that a list counts: it skips a few
 UNLABELLED = 10  # pages without any label, and none with: the markup has changed
-# Of the whole site in July 2026 (SOURCES.md): works an artist, the share of them that is abstract,
-# bytes of a page and of the median picture.
-WORKS_AN_ARTIST, ABSTRACT_SHARE = 223_095 / 5_755, 18_739 / 223_095
+# Of the whole site in July 2026 (SOURCES.md): works an artist; bytes of a page, packed, of a JSON
+# and of a picture (164 KB in the median, but there are large ones).
+WORKS_AN_ARTIST = 223_095 / 5_755
 PAGE_BYTES, JSON_BYTES, PICTURE_BYTES, ALPHABET_BYTES = 20_000, 1_500, 250_000, 1_000_000
 
 
@@ -60,23 +66,18 @@ def is_wanted(artist: Artist, wanted: Wanted) -> bool:
 
 
 def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
-    """The site's abstract paintings by artists of the preset, artist by artist."""
+    """The site's abstract paintings by artists of the preset, each at least once."""
     route = _Route(ask, wanted)
-    for artist in (yield from route.artists()):
-        if not is_wanted(artist, wanted):
-            continue
+    listed = yield from route.artists()
+    artists = {artist.slug: artist for artist in listed if is_wanted(artist, wanted)}
+    if not wanted.artists:  # one artist's works are fewer than all of a genre
+        is_all = yield from route.by_genre(artists)
+        if is_all:
+            return
+    for artist in artists.values():
         yield Step(artist.name)
-        page = f"{HOME}/en/{_quoted(artist.slug)}"
-        try:
-            if not is_marked_abstract(ask(page, "page").text, page):
-                continue
-        except Changed as error:
-            yield route.patience.turned(page, error)
-            continue
-        except Unfit as error:
-            yield Turned(page, str(error))
-            continue
-        yield from route.paintings_of(artist)
+        if (yield from route.is_abstract(artist)):
+            yield from route.by_artist(artist)
 
 
 class _Route:
@@ -85,8 +86,11 @@ class _Route:
     def __init__(self, ask: Ask, wanted: Wanted) -> None:
         self._ask, self._wanted = ask, wanted
         self._by_json = True
-        self.patience = Patience()
+        self._patience = Patience()
         self._unlabelled: int | None = 0  # None: a label was seen
+        self._marks: dict[str, bool] = {}  # artist's slug -> is called abstract
+        self._found: Counter[str] = Counter()  # artist's slug -> open paintings
+        self._seen: set[str] = set()  # addresses of paintings
 
     def artists(self) -> Generator[Said, None, list[Artist]]:
         """Yields what there is to say, returns the artists."""
@@ -108,14 +112,54 @@ class _Route:
             artists |= {artist.slug: artist for artist in found}
         return list(artists.values())
 
-    def paintings_of(self, artist: Artist) -> Iterator[Found]:
-        """One artist's paintings; what its JSON gave before it failed comes a second time."""
+    def is_abstract(self, artist: Artist) -> Generator[Turned, None, bool]:
+        """Whether the artist's page calls him or her abstract or avant-garde; asked once."""
+        if artist.slug not in self._marks:
+            self._marks[artist.slug] = False
+            page = f"{HOME}/en/{_quoted(artist.slug)}"
+            try:
+                self._marks[artist.slug] = is_marked_abstract(self._ask(page, "page").text, page)
+                self._patience.restore()
+            except Changed as error:
+                yield self._patience.turned(page, error)
+            except Unfit as error:
+                yield Turned(page, str(error))
+        return self._marks[artist.slug]
+
+    def by_genre(self, artists: Mapping[str, Artist]) -> Generator[Found, None, bool]:
+        """The genre's list, 60 works a page, of which those by the artists are looked at.
+
+        Returns whether that was all: the list may fail, or end before its own count.
+        """
+        if not self._by_json:
+            return False
+        page, count, total = 1, 0, 0
+        while True:
+            yield Step(f"{GENRE}, {count} of {total or '?'} works")
+            url = listing(page)
+            try:
+                total, works = listing_in_json(self._ask(url, "data").text, url)
+            except (Changed, Unfit) as error:
+                yield Said(f"wikiart: its list of {GENRE} works fails ({error}); on by artists")
+                return False
+            if not works:
+                break
+            for slug, work in works:
+                if slug in artists and (yield from self.is_abstract(artists[slug])):
+                    yield from self._works(artists[slug], [work])
+            count, page = count + len(works), page + 1
+        if count < total * ENOUGH:
+            yield Said(f"wikiart: its list ends after {count} of {total} works; on by artists")
+        return count >= total * ENOUGH and count > 0
+
+    def by_artist(self, artist: Artist) -> Iterator[Found]:
+        """One artist's paintings, by his or her lists."""
         slug = _quoted(artist.slug)
         if self._by_json:
             url = f"{HOME}/en/App/Painting/PaintingsByArtist?artistUrl={slug}&json=2"
             try:
                 works = works_in_json(self._ask(url, "data").text, url)
-                yield from self._paintings(artist, works)
+                yield from self._works(artist, works)
                 return
             except Changed as error:
                 yield self._without_json(error)
@@ -127,18 +171,17 @@ class _Route:
         except Unfit as error:
             yield Turned(url, str(error))
             return
-        yield from self._paintings(artist, listed)
+        yield from self._works(artist, listed)
 
-    def _paintings(self, artist: Artist, works: list[Work]) -> Iterator[Found]:
-        kept = 0
+    def _works(self, artist: Artist, works: list[Work]) -> Iterator[Found]:
         for work in works:
+            if self._found[artist.slug] == self._wanted.per_artist:
+                return
             if not self._wanted.wants_year(work.year):
                 continue
             for found in self._painting(artist, work):
                 yield found
-                kept += isinstance(found, Candidate) and found.is_open
-            if self._wanted.per_artist is not None and kept >= self._wanted.per_artist:
-                return
+                self._found[artist.slug] += isinstance(found, Candidate) and found.is_open
 
     def _painting(self, artist: Artist, work: Work) -> Iterator[Found]:
         url = work.url
@@ -150,6 +193,9 @@ class _Route:
                 if GENRE not in genres:
                     return
                 is_abstract = True
+            if url in self._seen:
+                return
+            self._seen.add(url)
             answer = self._ask(url, "page")
         except Unfit as error:
             yield Turned(url or f"{artist.slug}/{work.number}", str(error))
@@ -157,9 +203,9 @@ class _Route:
         try:
             page = painting_in_page(answer.text, url)
         except Changed as error:
-            yield self.patience.turned(url, error)
+            yield self._patience.turned(url, error)
             return
-        self.patience.restore()
+        self._patience.restore()
         if page.is_abstract or is_abstract:
             self._check_labels(page, url)
             yield candidate(answer, page, artist, work)
@@ -175,10 +221,7 @@ class _Route:
 
     def _without_json(self, error: Exception) -> Said:
         self._by_json = False
-        return Said(
-            f"wikiart: its JSON does not help any more ({error}); on by its pages, which are about "
-            f"{1 / ABSTRACT_SHARE:.0f} a painting"
-        )
+        return Said(f"wikiart: its JSON fails ({error}); on by the pages that people read")
 
 
 def candidate(answer: Answer, page: PaintingPage, artist: Artist, work: Work) -> Candidate:
@@ -198,23 +241,30 @@ def candidate(answer: Answer, page: PaintingPage, artist: Artist, work: Work) ->
     )
 
 
+def listing(page: int) -> str:
+    """A page of the genre's list."""
+    return f"{HOME}/en/paintings-by-genre/{GENRE}?json=2&page={page}"
+
+
 def estimate(ask: Ask, wanted: Wanted) -> Estimate:
-    """By one page, the list of artists, and the site's averages of July 2026."""
+    """By the list of artists, and the first page of the genre's list.
+
+    The share of that page which is by wanted artists is taken for the share of all.
+    """
     text = ask(ARTISTS_JSON, "data").text
-    artists = sum(is_wanted(artist, wanted) for artist in artists_in_json(text, ARTISTS_JSON))
-    works = round(artists * WORKS_AN_ARTIST)
-    pictures = round(works * ABSTRACT_SHARE)
+    artists = {a.slug for a in artists_in_json(text, ARTISTS_JSON) if is_wanted(a, wanted)}
+    if wanted.artists:
+        works = round(len(artists) * WORKS_AN_ARTIST)
+        lists, pictures = 2 * len(artists) + works, works  # who is asked for by name is abstract
+    else:
+        total, rows = listing_in_json(ask(listing(1), "data").text, listing(1))
+        pictures = round(total * sum(slug in artists for slug, _ in rows) / max(len(rows), 1))
+        lists = -(-total // LISTED) + min(len(artists), pictures)
     if wanted.limit is not None and wanted.limit < pictures:
-        share = wanted.limit / pictures
-        artists, works, pictures = round(artists * share) + 1, round(works * share), wanted.limit
-    pages = 1 + 2 * artists + works + pictures
-    size = ALPHABET_BYTES + artists * 2 * PAGE_BYTES + works * JSON_BYTES
-    return Estimate(
-        pages,
-        pictures,
-        size + pictures * (PAGE_BYTES + PICTURE_BYTES),
-        f"{artists} artists of those years; how many are abstract their pages tell",
-    )
+        lists, pictures = -(-lists * wanted.limit // pictures), wanted.limit
+    size = ALPHABET_BYTES + lists * JSON_BYTES + pictures * (PAGE_BYTES + PICTURE_BYTES)
+    words = f"{len(artists)} artists of those years; how many are abstract their pages tell"
+    return Estimate(1 + lists + pictures, pictures, size, words)
 
 
 def _quoted(slug: str) -> str:

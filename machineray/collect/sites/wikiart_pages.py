@@ -155,6 +155,26 @@ def works_in_json(text: str, where: str) -> list[Work]:
     return works
 
 
+def listing_in_json(text: str, where: str) -> tuple[int, list[tuple[str, Work]]]:
+    """A page of a genre's list -> (how many works there are in all, [(artist's slug, work), …]).
+
+    Past the end "Paintings" is null.
+    """
+    value = parsed(text, where)
+    if isinstance(value, Mapping) and "Paintings" in value and value["Paintings"] is None:
+        return number_of(value.get("AllPaintingsCount")) or 0, []
+    rows = rows_of(value, where, "Paintings")
+    for row in rows[:1]:
+        require(row, ("paintingUrl", "artistUrl", "title"), where)
+    works = []
+    for row in rows:
+        url, artist = text_of(row.get("paintingUrl")), text_of(row.get("artistUrl"))
+        if url.startswith("/en/") and artist.startswith("/en/"):
+            work = Work(text_of(row.get("title")), last_year_in(row.get("year")), url=HOME + url)
+            works.append((artist.removeprefix("/en/").strip("/"), work))
+    return number_of(value.get("AllPaintingsCount")) or 0, works
+
+
 def works_in_page(text: str, slug: str, where: str) -> list[Work]:
     """An artist's all-works text-list -> its works, each once."""
     page = soup(text)

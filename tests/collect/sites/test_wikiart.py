@@ -20,6 +20,7 @@ from machineray.collect.sites.wikiart_pages import (
     facts_in_json,
     genres_of,
     is_marked_abstract,
+    listing_in_json,
     painting_in_page,
     works_in_json,
     works_in_page,
@@ -205,6 +206,8 @@ def test_only_facts_and_biography_make_an_artist_abstract() -> None:
         (artists_in_json, '[{"name": "x"}]', "“artistName” in its records"),
         (artists_in_page, "<main><ul></ul></main>", r"the list of artists \(masonry-text-view\)"),
         (is_marked_abstract, "<main>abstract</main>", "the artist's facts"),
+        (listing_in_json, "{}", "“Paintings”"),
+        (listing_in_json, '{"Paintings": [{}]}', "“paintingUrl”"),
         (works_in_json, '[{"id": 1}]', "“contentId”"),
         (facts_in_json, '{"genre": "x"}', "“url”"),
         (facts_in_json, "[]", "an object"),
@@ -268,9 +271,10 @@ def test_the_json_needs_one_page_a_painting() -> None:
     assert (first.artist, first.born, first.died, first.year) == ("Paul Klee", 1879, 1940, 1920)
     assert first.pictures[1] == first.pictures[0] + "!HD.jpg"
     assert first.evidence.url == first.url == f"{HOME}/en/klee/work-1"
-    assert said == []
+    assert [each.text[:40] for each in said] == ["wikiart: its list of abstract works fail"]
     assert ask.paths == [
         "/en/App/Artist/AlphabetJson?v=new",
+        "/en/paintings-by-genre/abstract?json=2&page=1",
         "/en/klee",
         "/en/App/Painting/PaintingsByArtist?artistUrl=klee&json=2",
         *(f"/en/App/Painting/ImageJson/{work(1).number}", "/en/klee/work-1"),
@@ -280,13 +284,59 @@ def test_the_json_needs_one_page_a_painting() -> None:
     ]
 
 
+def test_the_genres_list_needs_one_page_a_painting_and_no_facts() -> None:
+    works = (work(1), work(2, genres=("portrait",)), work(3, labels=("Fair Use",)))
+    late = site.Artist(
+        "rothko", "Mark Rothko", "1903", "1970", (site.Work("rothko", "r", "R", 1950),)
+    )
+    realist = site.Artist("y", "Y", "1860", "1930", (site.Work("y", "z", "Z", 1920),), "Realism")
+    pages = site.wikiart([klee(*works), late, realist], by_genre=True)
+    ask = Asked(pages)
+    candidates, said = found(ask)
+    assert {c.title for c in candidates} == {"Work 1", "Work 3"}
+    assert said == []
+    assert sorted(ask.paths) == sorted(
+        [
+            "/en/App/Artist/AlphabetJson?v=new",
+            "/en/paintings-by-genre/abstract?json=2&page=1",
+            "/en/paintings-by-genre/abstract?json=2&page=2",
+            *("/en/klee", "/en/klee/work-1", "/en/klee/work-3", "/en/y"),
+        ]
+    )
+    ask = Asked(pages)
+    assert len(found(ask, Wanted(2026, 1956, artists=("Klee",)))[0]) == 2
+    assert not any("by-genre" in path for path in ask.paths)
+
+
+@pytest.mark.parametrize(("count", "said"), [(400, "ends after 3 of 400 works"), (3, "")])
+def test_a_genres_list_that_ends_early_is_completed_by_artists(count: int, said: str) -> None:
+    pages = site.wikiart([klee(*map(work, range(3)))], by_genre=True)
+    for path, page in pages.items():
+        if "by-genre" in path:
+            body = json.loads(page.body)  # type: ignore[attr-defined]
+            page.body = json.dumps(body | {"AllPaintingsCount": count})  # type: ignore[attr-defined]
+    ask = Asked(pages)
+    candidates, told = found(ask)
+    assert len(candidates) == 3
+    assert said in str(told) and bool(told) == bool(said)
+    assert len(ask.paths) == len(set(ask.paths))
+
+
+def test_the_captured_page_of_a_list_is_read(samples: Callable[[str], str]) -> None:
+    text = samples("paintings-by-style__page.json")
+    total, ((artist, listed),) = listing_in_json(text, "")
+    assert (total, artist, listed.title, listed.year) == (
+        512, "aleksandr-deyneka", "Winter in Kursk", 1916,
+    )  # fmt: skip
+
+
 def test_without_its_json_the_pages_give_the_same_paintings() -> None:
     works = [work(n, genres=("abstract",) if n % 2 else ("portrait",)) for n in range(6)]
     by_json, _ = found(Asked(site.wikiart([klee(*works)])))
     ask = Asked(site.wikiart([klee(*works)], by_json=False))
     by_pages, said = found(ask)
-    assert by_pages == by_json
-    assert "its JSON does not help any more" in said[0].text  # type: ignore[union-attr]
+    assert {c.url: c for c in by_pages} == {c.url: c for c in by_json}
+    assert "its JSON fails" in said[0].text  # type: ignore[union-attr]
     assert "/en/Alphabet/z/text-list" in ask.paths and "/en/Alphabet/%C3%B8/text-list" in ask.paths
 
 
@@ -294,14 +344,14 @@ def test_a_json_that_changes_on_the_way_is_left() -> None:
     pages = site.wikiart([klee(work(1), work(2))])
     pages[f"/en/App/Painting/ImageJson/{work(2).number}"] = site.as_json({"error": 1})
     candidates, said = found(Asked(pages))
-    assert {c.title for c in candidates} == {"Work 1", "Work 2"}  # the crawl takes each once
+    assert [c.title for c in candidates] == ["Work 1", "Work 2"]
     assert "“url”" in str(said)
 
 
 def test_json_full_of_nonsense_is_no_crash() -> None:
     for nonsense in (None, 7, [], {}, "x", True):
         for place in range(30):
-            pages = site.wikiart([klee(work(1))])
+            pages = site.wikiart([klee(work(1))], by_genre=place % 2 == 0)
             for page in pages.values():
                 if "json" in page.type:  # type: ignore[attr-defined]
                     value = json.loads(page.body)  # type: ignore[attr-defined]
@@ -339,9 +389,10 @@ def test_artists_years_and_their_number_are_asked_for() -> None:
     assert len(found(Asked(pages), Wanted(2026, 1956, per_artist=1))[0]) == 2
 
 
-def test_an_estimate_asks_for_one_page() -> None:
-    ask = Asked(site.wikiart([klee(work(1)), site.Artist("z", "Z", "1900", "1930")]))
+def test_an_estimate_asks_for_two_lists() -> None:
+    artists = [klee(work(1), work(2)), site.Artist("z", "Z", "1900", "1930")]
+    ask = Asked(site.wikiart(artists, by_genre=True))
     told = estimate(ask, WANTED)
-    assert len(ask.paths) == 1
-    assert told.pages > 4 and told.pictures >= 1 and told.bytes > 1e6
+    assert len(ask.paths) == 2
+    assert told.pages >= 4 and told.pictures >= 1 and told.bytes > 1e6
     assert estimate(ask, Wanted(2026, 1956, limit=1)).pictures == 1
