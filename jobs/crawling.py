@@ -63,9 +63,13 @@ def crawl_task(job: Job, crawl: Crawl, merge_rows: Callable[[list[Row]], list[Ro
         indexes=[[site.name] for site in crawl.sites],
     )
     limit = crawl.wanted.limit
+    before = 0  # paintings of the sites that this process has done
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome | Event]:
-        yield from crawled(job, crawl, site_named(items[0]))
+        nonlocal before
+        for outcome in crawled(job, crawl, site_named(items[0]), before):
+            before += isinstance(outcome, Done)
+            yield outcome
 
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
         from machineray.collect.ledger import credits_csv, credits_html
@@ -89,14 +93,14 @@ def _told(mirrors: Mapping[str, str]) -> dict[str, Any]:
     return {"mirrors": dict(mirrors)} if mirrors else {}
 
 
-def crawled(job: Job, crawl: Crawl, site: Site) -> Iterator[Outcome | Event]:
-    """One site's paintings as outcomes, with the events of a long work."""
+def crawled(job: Job, crawl: Crawl, site: Site, kept: int) -> Iterator[Outcome | Event]:
+    """One site's paintings as outcomes, with the events of a long work; `kept` are there before."""
     from machineray.collect.admission import admit
     from machineray.collect.crawl import Kept
     from machineray.collect.crawl import crawl as begin
 
     web = opened(job, crawl, site, began(job.output, site.name))
-    stage, kept, seen = job.stage, 0, set[str]()
+    stage, seen = job.stage, set[str]()
     for event in begin(site, web, crawl.wanted, admit):
         if isinstance(event, Kept):
             kept += 1

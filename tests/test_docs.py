@@ -99,6 +99,13 @@ def test_every_command_line_of_the_readme_exists() -> None:
     assert {call: what for call, what in wrong.items() if what} == {}
 
 
+def test_every_command_line_of_the_page_on_collecting_exists() -> None:
+    text = (PROJECT / "docs" / "COLLECT.md").read_text()
+    found = list(calls(commands(text), "mray"))
+    assert {"collect", "train"} <= {call[1] for call in found if call[0] == "run"}
+    assert [(call, mistake(call)) for call in found if mistake(call)] == []
+
+
 def test_every_make_target_of_the_readme_exists() -> None:
     found = list(calls(commands(README), "make"))
     targets = {word for call in found for word in call if "=" not in word and word[0] != "-"}

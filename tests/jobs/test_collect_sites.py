@@ -4,6 +4,8 @@ import csv
 import hashlib
 import io
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 import jobs.crawling
-from jobs import Job, arguments, defaults_of
+from jobs import Job, arguments, defaults_of, job_of, planned
 from jobs.collect import collect
 from machineray.collect.credits import credits_of
 from machineray.errors import InputError, TemporaryError, UsageError
@@ -354,6 +356,25 @@ def test_options_that_are_lists_reach_a_container_one_by_one() -> None:
     options = {**defaults_of(collect), "run": "t", "source": ["wikiart", "met"], "limit": 5}
     typed = " ".join(arguments(collect, options))
     assert typed == "--source wikiart --source met --limit 5 -r t"
+
+
+def test_a_submit_plans_without_asking_anybody(tmp_path: Path) -> None:
+    """So on a laptop without the packages that ask; a pod is given the same options."""
+    given = {"run": "t", "root": str(tmp_path), "source": ["met", "smk"], "artist": ["Klee"]}
+    options = {**defaults_of(collect), **given}
+    plan = planned(collect, options, job_of(collect, options))
+    assert plan.indexes == [["met"], ["smk"]]
+    assert plan.arguments["artists"] == ("Klee",)
+    assert not any(tmp_path.iterdir())
+
+
+def test_planning_loads_nothing_that_asks() -> None:
+    program = (
+        "import sys, jobs.collect, machineray.collect.sites.table\n"
+        "print(sorted({'requests', 'urllib3', 'bs4', 'lxml', 'numpy', 'PIL'} & sys.modules.keys()))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.stdout.strip() == "[]", ended.stderr
 
 
 @pytest.mark.xdist_group("s3")
