@@ -66,7 +66,7 @@ def collected(url: str, root: str) -> int:
     import jobs.crawling
     from jobs import Job
     from jobs.collect import collect
-    from machineray.collect.fetch import Clock
+    from machineray.collect.limits import Clock
 
     clock = dataclasses.replace(Clock(), sleep=lambda seconds: None)
     jobs.crawling.clock = lambda: clock

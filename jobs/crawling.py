@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs import Job
 from machineray import __version__
+from machineray.collect.addresses import checked_mirror
 from machineray.collect.painting import LIFE_YEARS, Said, Site, Step, Turned, Wanted
 from machineray.collect.sites.table import site_named
 from machineray.errors import ConfigurationError, InputError, NotFoundError, UsageError
@@ -23,7 +24,8 @@ from machineray.storage import Store
 
 if TYPE_CHECKING:
     from machineray.collect.crawl import Kept
-    from machineray.collect.fetch import Budget, Clock, Web
+    from machineray.collect.fetch import Web
+    from machineray.collect.limits import Budget, Clock
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -43,7 +45,7 @@ class Crawl:
     @property
     def share(self) -> "Budget":
         """One site's part of the budgets: pods of other sites cannot know what it leaves."""
-        from machineray.collect.fetch import Budget
+        from machineray.collect.limits import Budget
 
         count = len(self.sites)
         return Budget(
@@ -95,6 +97,7 @@ def _told(mirrors: Mapping[str, str]) -> dict[str, Any]:
 
 def crawled(job: Job, crawl: Crawl, site: Site, kept: int) -> Iterator[Outcome | Event]:
     """One site's paintings as outcomes, with the events of a long work; `kept` are there before."""
+    check_packages()
     from machineray.collect.admission import admit
     from machineray.collect.crawl import Kept
     from machineray.collect.crawl import crawl as begin
@@ -142,6 +145,7 @@ def _done(output: StageRun, kept: "Kept", seen: set[str]) -> Done:
 
 def estimates(job: Job, crawl: Crawl) -> Iterator[Event]:
     """What a crawl would ask for, site by site; a page or two of each are asked to know it."""
+    check_packages()
     pages = size = 0
     for site in crawl.sites:
         web = opened(job, crawl, site, datetime.now(UTC))
@@ -161,8 +165,8 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
-def opened(job: Job, crawl: Crawl, site: Site, since: datetime) -> "Web":
-    """The site, to be asked; ConfigurationError where the packages for it are missing."""
+def check_packages() -> None:
+    """ConfigurationError where the packages that ask sites are missing."""
     try:
         import bs4  # noqa: F401
         import requests  # noqa: F401
@@ -171,6 +175,10 @@ def opened(job: Job, crawl: Crawl, site: Site, since: datetime) -> "Web":
         raise ConfigurationError(
             f"--source needs {error.name}: pip install 'machineray[collect]'"
         ) from error
+
+
+def opened(job: Job, crawl: Crawl, site: Site, since: datetime) -> "Web":
+    """The site, to be asked."""
     from machineray.collect.answers import Cache
     from machineray.collect.fetch import Web, agent_text
 
@@ -187,7 +195,7 @@ def opened(job: Job, crawl: Crawl, site: Site, since: datetime) -> "Web":
 
 def clock() -> "Clock":
     """The time; a test puts another one here."""
-    from machineray.collect.fetch import Clock
+    from machineray.collect.limits import Clock
 
     return Clock()
 
@@ -279,7 +287,7 @@ def mirrors_of(texts: Sequence[str], sources: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--source-url {text}: write NAME=URL")
         if site_named(name).name not in sources:
             raise UsageError(f"--source-url {text}: --source {name} is not asked for")
-        found[name] = url
+        found[name] = checked_mirror(name, url)
     return found
 
 

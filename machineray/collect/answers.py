@@ -31,6 +31,10 @@ class Barred(InputError):
 class Changed(InputError):
     """A page is not as we know it: the site was rebuilt, and what we read of it has to be, too."""
 
+    def __init__(self, words: str, url: str = "") -> None:
+        super().__init__(words)
+        self.url = url
+
 
 class Unproven(InputError):
     """Nothing shows that a painting is free."""
@@ -68,7 +72,7 @@ class Answer:
         except (ValueError, RecursionError) as error:
             what = "a web page" if self.body.lstrip()[:1] == b"<" else "something else"
             raise Changed(
-                f"{self.url}: the page no longer has JSON but {what}: {WAY_OUT}"
+                f"{self.url}: the page no longer has JSON but {what}: {WAY_OUT}", self.url
             ) from error
 
 
@@ -115,6 +119,10 @@ class Cache:
         """Keep it; of a picture that lies elsewhere without its bytes."""
         data = packed(replace(answer, body=b"") if answer.kept_at else answer)
         self.shelf.put(self._key(answer.url), data)
+
+    def forget(self, url: str) -> None:
+        """As if it had never been asked for."""
+        self.shelf.put(self._key(url), b"")
 
     def _key(self, url: str) -> str:
         return f"{self.folder}{hashlib.sha256(url.encode()).hexdigest()[:32]}.gz"

@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from machineray.collect.answers import Answer, Barred, Changed, PassingTrouble, Unfit, Unproven
-from machineray.collect.fetch import LATER, Spent, Web
+from machineray.collect.fetch import LATER, Web
+from machineray.collect.limits import Spent
 from machineray.collect.painting import Candidate, Said, Site, Step, Turned, Wanted, plain
 from machineray.collect.rights import Admission, admitted
 from machineray.errors import InputError, TemporaryError
@@ -71,6 +72,10 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
     except PassingTrouble as error:
         raise TemporaryError(f"{error}; {LATER}") from error
     except (Changed, Unfit) as error:
+        if isinstance(
+            error, Changed
+        ):  # it may have been a page in its place, of a fence or a guard
+            web.forget(error.url)
         if not kept:
             raise
         yield Turned(site.name, f"it ends here: {error}")

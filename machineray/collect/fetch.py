@@ -8,17 +8,16 @@ back-off, conditional requests, nothing twice. Without trust: only the site's ow
 addresses, only so many bytes for so long, only what was asked for.
 """
 
-import email.utils
 import random
 import re
-import time
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urljoin, urlsplit
+from datetime import datetime
+from urllib.parse import urljoin, urlsplit
 
+import requests
+
+from machineray.collect.addresses import Addresses, checked_mirror, host_and_port, path_of
 from machineray.collect.answers import (
     Answer,
     Barred,
@@ -28,12 +27,12 @@ from machineray.collect.answers import (
     Unfit,
     answer_of,
 )
+from machineray.collect.guard import guarded_session, watched
+from machineray.collect.limits import Budget, Clock, Limits, Spending, Spent
 from machineray.collect.painting import Site
 from machineray.collect.robots import Robots, parsed_robots
+from machineray.collect.wire import Unpacker, Wait, retry_after, translated
 from machineray.errors import TemporaryError, UsageError
-
-if TYPE_CHECKING:
-    import requests
 
 AGENT = "machineray"
 FRESH_SECONDS = 86_400.0
@@ -54,56 +53,6 @@ TYPES = {
 CALLED = {"page": "a web page", "data": "JSON", "picture": "a picture", "robots": "text"}
 
 
-class Spent(Exception):
-    """The budget of bytes or of time is used up: the crawl ends with what it has."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one answer may cost, and how patient we are."""
-
-    connect_seconds: float = 10.0
-    silent_seconds: float = 30.0  # between two pieces of an answer
-    headers_seconds: float = 60.0  # of a real clock: a thread watches
-    page_seconds: float = 120.0
-    picture_seconds: float = 900.0
-    page_bytes: int = 32_000_000
-    picture_bytes: int = 300_000_000
-    redirects: int = 5
-    tries: int = 5
-    backoff_seconds: float = 2.0
-    longest_wait_seconds: float = 900.0
-    troubles: int = 3  # in a row: the site is down
-    refusals: int = 3  # 401, 403 … in a row: the site does not want us
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Time, as something that a test can hold in its hand."""
-
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-
-@dataclass
-class Budget:
-    """How much may be asked for: bytes on the wire and seconds, None for any."""
-
-    bytes: int | None = None
-    seconds: float | None = None
-
-
-@dataclass
-class Spending:
-    """What was asked for: in this call, and (bytes, pages, pictures) in the whole crawl."""
-
-    pages: int = 0
-    pictures: int = 0
-    bytes: int = 0
-    asked: int = 0
-
-
 @dataclass
 class Web:
     """One site, asked by one process, one request at a time."""
@@ -114,21 +63,21 @@ class Web:
     began: datetime  # of the crawl: what is younger is not asked for again
     mirror: str = ""
     budget: Budget = field(default_factory=Budget)
-    limits: Limits = Limits()
-    clock: Clock = Clock()
+    limits: Limits = field(default_factory=Limits)
+    clock: Clock = field(default_factory=Clock)
     random: Callable[[], float] = random.random
     spent: Spending = field(default_factory=Spending)
 
     def __post_init__(self) -> None:
-        from machineray.collect.guard import guarded_session
-
-        self.mirror = checked_mirror(self.site.name, self.mirror) if self.mirror else ""
+        if self.mirror:
+            self.mirror = checked_mirror(self.site.name, self.mirror)
+        self.addresses = Addresses(self.site, self.mirror)
         self._started = self.clock.monotonic()
         self._next: dict[str, float] = {}  # host -> when it may be asked again
         self._robots: dict[str, Robots] = {}
         self._seen: set[str] = set()
         self._troubles = self._refusals = 0
-        allowed = {_host_and_port(self.mirror)} if self.mirror else set()
+        allowed = {host_and_port(self.mirror)} if self.mirror else set()
         self._session = guarded_session(allowed)
 
     def ask(self, url: str, kind: Kind = "data") -> Answer:
@@ -140,12 +89,12 @@ class Web:
             TemporaryError: the site is down, or asks to wait longer than we do.
             Spent: the budget is used up.
         """
-        url = self.checked(url)
+        url = self.addresses.checked(url)
         known = self.cache.find(url)
         if known and self._is_fresh(known):
             self._count(known)
             return _usable(known)
-        if kind != "robots" and not self._robots_of(url).allows(_path(url)):
+        if kind != "robots" and not self._robots_of(url).allows(path_of(url)):
             raise Unfit(f"{url}: the site's robots.txt asks not to be asked for this")
         self._check_budget()
         try:
@@ -169,6 +118,11 @@ class Web:
         self._count(answer)
         return _usable(answer)
 
+    def forget(self, url: str) -> None:
+        """Ask for it again the next time: what came was of no use."""
+        if url:
+            self.cache.forget(url)
+
     def keep_picture(self, answer: Answer, key: str) -> None:
         """Remember that the picture lies at a key: it is not asked for again."""
         self.cache.keep(replace(answer, kept_at=key))
@@ -176,48 +130,6 @@ class Web:
     def keep_refusal(self, answer: Answer, reason: str) -> None:
         """Remember that what came is no picture that can be used."""
         self.cache.keep(replace(answer, body=b"", refused=reason))
-
-    # -- addresses
-
-    def checked(self, url: str) -> str:
-        """The address in the site's own words; Unfit when it leads off the site."""
-        try:
-            parts = urlsplit(url.strip())
-            host, port = (parts.hostname or "").lower(), parts.port
-        except ValueError as error:
-            raise Unfit(f"{url}: not an address: {error}") from error
-        if self.mirror and _host_and_port(url) == _host_and_port(self.mirror):
-            return self._unmirrored(url)
-        if parts.scheme not in ("http", "https") or parts.username is not None:
-            raise Unfit(f"{url}: neither http nor https, or with a user's name: not asked")
-        if not any(_is_host(host, pattern) for pattern in self.site.hosts):
-            raise Unfit(f"{url}: leads off {self.site.title}, to {host or 'nowhere'}: not asked")
-        if port not in (None, 443 if parts.scheme == "https" else 80):
-            raise Unfit(f"{url}: port {port} is not where web pages are: not asked")
-        path = quote(parts.path or "/", safe="/%!:;@&=+$,~*'()-._")
-        query = f"?{quote(parts.query, safe=_QUERY)}" if parts.query else ""
-        return f"https://{host}{path}{query}"  # also where a page says http
-
-    def actual(self, url: str) -> str:
-        """Where the address is really asked: at the mirror, if there is one.
-
-        What lies on the site's first host stands there under its own path, what lies on others
-        under /HOST/path, as `wget --mirror --span-hosts` would lay it.
-        """
-        if not self.mirror:
-            return url
-        host = urlsplit(url).hostname or ""
-        path = url.removeprefix(f"https://{host}")
-        return self.mirror + (
-            path if host == urlsplit(self.site.home).hostname else f"/{host}{path}"
-        )
-
-    def _unmirrored(self, url: str) -> str:
-        rest = url.strip().removeprefix(self.mirror)
-        first, slash, path = rest.lstrip("/").partition("/")
-        if any(_is_host(first.lower(), pattern) for pattern in self.site.hosts):
-            return self.checked(f"https://{first}{slash}{path}")
-        return self.checked(self.site.home + rest)
 
     # -- politeness
 
@@ -288,7 +200,7 @@ class Web:
             wait = 0.0
             try:
                 return self._follow(url, kind, known)
-            except _Wait as error:
+            except Wait as error:
                 wait, trouble = error.seconds, str(error)
                 if wait > self.limits.longest_wait_seconds:
                     raise TemporaryError(
@@ -305,7 +217,7 @@ class Web:
         at = url
         for _ in range(self.limits.redirects + 1):
             self._wait_for_turn(at)
-            with _translated(at), self._request(at, kind, known if at == url else None) as response:
+            with translated(at), self._request(at, kind, known if at == url else None) as response:
                 status = response.status_code
                 if status in (301, 302, 303, 307, 308) and response.headers.get("Location"):
                     at = self._redirected(at, response.headers["Location"])
@@ -315,14 +227,14 @@ class Web:
 
     def _redirected(self, at: str, location: str) -> str:
         try:
-            target = self.checked(urljoin(self.actual(at), location))
+            target = self.addresses.checked(urljoin(self.addresses.actual(at), location))
         except Unfit as error:
             raise Unfit(f"{at}: redirected: {error}") from error
-        if not self._robots_of(target).allows(_path(target)):
+        if not self._robots_of(target).allows(path_of(target)):
             raise Unfit(f"{at}: redirected to {target}, which robots.txt asks not to be asked for")
         return target
 
-    def _request(self, url: str, kind: Kind, known: Answer | None) -> "requests.Response":
+    def _request(self, url: str, kind: Kind, known: Answer | None) -> requests.Response:
         headers = {
             "User-Agent": self.agent,
             "Accept": ACCEPT[kind],
@@ -334,11 +246,9 @@ class Web:
         if known and not known.refused and known.modified:
             headers["If-Modified-Since"] = known.modified
         self.spent.asked += 1
-        from machineray.collect.guard import watched
-
         with watched(self._session, self.limits.headers_seconds):
             return self._session.get(
-                self.actual(url),
+                self.addresses.actual(url),
                 headers=headers,
                 stream=True,
                 allow_redirects=False,
@@ -346,16 +256,19 @@ class Web:
             )
 
     def _read(
-        self, url: str, kind: Kind, known: Answer | None, response: "requests.Response"
+        self, url: str, kind: Kind, known: Answer | None, response: requests.Response
     ) -> Answer:
         status = response.status_code
         if status == 304 and known:
             return replace(known, fetched=self._now())
         self._check_status(url, kind, response)
         type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if type and not any(type.startswith(each) for each in TYPES[kind]) and kind != "robots":
+        is_it = not type or kind == "robots" or any(type.startswith(each) for each in TYPES[kind])
+        if not is_it and not (kind == "data" and type in TYPES["page"]):
             raise Unfit(f"{url}: {_named(type)} instead of {CALLED[kind]}")
         body = b"".join(self._pieces(url, kind, response))
+        if not is_it and body.lstrip()[:1] not in (b"{", b"["):  # some call their JSON a page
+            raise Unfit(f"{url}: {_named(type)} instead of {CALLED[kind]}")
         answer = answer_of(url, kind, self._now(), body, type)
         return replace(
             answer,
@@ -363,13 +276,13 @@ class Web:
             modified=response.headers.get("Last-Modified", "")[:100],
         )
 
-    def _check_status(self, url: str, kind: Kind, response: "requests.Response") -> None:
+    def _check_status(self, url: str, kind: Kind, response: requests.Response) -> None:
         status = response.status_code
         if status == 200:
             return
         if status in (429, 503) or status >= 500:
             wait = retry_after(response.headers.get("Retry-After", ""), self.clock.now())
-            raise _Wait(f"the site answers {status}", wait, is_busy=status == 429)
+            raise Wait(f"the site answers {status}", wait, is_busy=status == 429)
         if status in (401, 403, 451) and kind != "robots":  # which then forbids nothing (RFC 9309)
             self._refusals += 1
             if self._refusals >= self.limits.refusals:
@@ -381,7 +294,7 @@ class Web:
             raise _Refused(f"{url}: the site answers {status}: not for us")
         raise Unfit(f"{url}: the site answers {status}: no such page")
 
-    def _pieces(self, url: str, kind: Kind, response: "requests.Response") -> Iterator[bytes]:
+    def _pieces(self, url: str, kind: Kind, response: requests.Response) -> Iterator[bytes]:
         """The body, unpacked, in pieces; never more and never longer than the limits."""
         is_picture = kind == "picture"
         limit = self.limits.picture_bytes if is_picture else self.limits.page_bytes
@@ -392,7 +305,7 @@ class Web:
         length = int(said) if re.fullmatch(r"\d{1,18}", said) else None
         if length is not None and length > limit:
             raise self._too_large(url, f"{length / 1e6:.1f} MB", limit, is_picture)
-        unpack = _Unpacker(url, response.headers.get("Content-Encoding", ""))
+        unpack = Unpacker(url, response.headers.get("Content-Encoding", ""))
         started, wire, size = self.clock.monotonic(), 0, 0
         while piece := response.raw.read1(1 << 16, decode_content=False):
             wire += len(piece)
@@ -404,7 +317,7 @@ class Web:
                 raise self._too_large(url, f"more than {limit / 1e6:g} MB", limit, is_picture)
             yield unpacked
         if (length is not None and wire < length) or not unpack.is_whole:
-            raise _Wait(f"the answer ended early, after {wire} bytes")
+            raise Wait(f"the answer ended early, after {wire} bytes")
 
     def _too_large(self, url: str, size: str, limit: int, is_picture: bool) -> Exception:
         own = self.limits.picture_bytes if is_picture else self.limits.page_bytes
@@ -414,84 +327,8 @@ class Web:
         return Unfit(f"{url}: {size}, more than {what} may have: endless, or a bomb")
 
 
-class _Wait(Exception):
-    """Try again, not before so many seconds."""
-
-    def __init__(self, words: str, seconds: float = 0.0, *, is_busy: bool = False) -> None:
-        super().__init__(words)
-        self.seconds, self.is_busy = seconds, is_busy
-
-
 class _Refused(PassingTrouble):
     """401, 403 …: told to us, perhaps not for ever."""
-
-
-class _translated:
-    """Foreign exceptions of one request -> ours: what may pass is tried again, else Unfit."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        import http.client
-
-        import requests
-        import urllib3
-
-        foreign = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-        if error is None or not isinstance(
-            error, (*foreign, http.client.HTTPException, zlib.error)
-        ):
-            return
-        words = _cause(error)
-        if isinstance(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
-            raise Unfit(
-                f"{self._url}: the host cannot prove who it is (TLS: {words}): not asked without"
-            ) from error
-        if isinstance(error, zlib.error):
-            raise Unfit(f"{self._url}: the answer is packed wrongly ({words})") from error
-        if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
-            raise Unfit(f"{self._url}: {words}") from error
-        raise _Wait(f"no answer ({words})") from error
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost words of an error of three libraries, on one line."""
-    seen: BaseException = error
-    for _ in range(6):
-        inner = next(
-            (arg for arg in seen.args if isinstance(arg, BaseException)),
-            getattr(seen, "reason", None),
-        )
-        if not isinstance(inner, BaseException):
-            break
-        seen = inner
-    words = " ".join(str(seen).split()) or type(seen).__name__
-    return re.sub(r"^<[^>]*>: |^\w+\(.*?\): ", "", words)[:200]
-
-
-class _Unpacker:
-    """Unpacks piece by piece, at most so many bytes a call."""
-
-    def __init__(self, url: str, encoding: str) -> None:
-        encoding = encoding.strip().lower()
-        if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-            raise Unfit(f"{url}: packed as {encoding[:40]!r}, which nobody asked for")
-        wbits = 47 if "gzip" in encoding else 15
-        self._stream = None if encoding in ("", "identity") else zlib.decompressobj(wbits)
-
-    def __call__(self, piece: bytes, most: int) -> bytes:
-        if self._stream is None:
-            return piece
-        return self._stream.decompress(self._stream.unconsumed_tail + piece, max(most, 1))
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the end of what was packed has come."""
-        return self._stream is None or self._stream.eof
 
 
 def _usable(answer: Answer) -> Answer:
@@ -504,51 +341,6 @@ def _named(type: str) -> str:
     if type in TYPES["page"]:
         return "a web page"
     return type[:60]
-
-
-def _path(url: str) -> str:
-    parts = urlsplit(url)
-    return parts.path + (f"?{parts.query}" if parts.query else "")
-
-
-_QUERY = "/%!:;@&=+$,~*'()-._?[]|"
-
-
-def _is_host(host: str, pattern: str) -> bool:
-    """ "*.wikiart.org" is any host below wikiart.org."""
-    return host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]))
-
-
-def _host_and_port(url: str) -> str:
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        return ""
-    return f"{(parts.hostname or '').lower()}:{port}"
-
-
-def checked_mirror(name: str, url: str) -> str:
-    """The address of --source-url without a "/" at its end; UsageError when it is none."""
-    try:
-        parts = urlsplit(url)
-        is_fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_fine = False
-    if not is_fine or parts.query or parts.username:
-        raise UsageError(f"--source-url {name}={url}: write NAME=https://host or http://host:port")
-    return url.rstrip("/")
-
-
-def retry_after(value: str, now: datetime) -> float:
-    """The seconds of a Retry-After header, which is a number or a date; 0 when it says nothing."""
-    if re.fullmatch(r"\d{1,9}", value.strip()):
-        return float(value)
-    try:
-        when = email.utils.parsedate_to_datetime(value)
-    except (ValueError, TypeError):
-        return 0.0
-    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds())
 
 
 def agent_text(version: str, contact: str) -> str:

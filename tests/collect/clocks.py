@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from machineray.collect.fetch import Clock
+from machineray.collect.limits import Clock
 
 BEGAN = datetime(2026, 11, 26, 12, tzinfo=UTC)
 

@@ -14,18 +14,13 @@ from typing import Any
 
 import pytest
 
+from machineray.collect.addresses import checked_mirror
 from machineray.collect.answers import Answer, Barred, Cache, PassingTrouble, Unfit, unpacked
-from machineray.collect.fetch import (
-    Budget,
-    Limits,
-    Spent,
-    Web,
-    agent_text,
-    checked_mirror,
-    retry_after,
-)
+from machineray.collect.fetch import Web, agent_text
 from machineray.collect.guard import is_public, public_addresses
+from machineray.collect.limits import Budget, Limits, Spent
 from machineray.collect.painting import Estimate, Site
+from machineray.collect.wire import retry_after
 from machineray.errors import TemporaryError, UsageError
 from tests.collect.clocks import BEGAN, Hand
 from tests.collect.site import Page, Reply, Server, as_json, picture
@@ -214,6 +209,22 @@ def test_nothing_is_asked_twice_not_even_what_was_refused(serve: Callable[..., S
     assert server.paths == ["/robots.txt", "/a", "/p.jpg", "/gone"]
     assert asking.spent.asked == 0
     assert not any(JPEG in data for key, data in shelf.items() if key.startswith("cache/"))
+
+
+def test_json_that_is_called_a_page_is_json(serve: Callable[..., Server]) -> None:
+    server = serve({"/a": Reply(' {"x": 1}'), "/b": Reply("<html>")})
+    assert web(server).ask(f"{HOME}/a").json() == {"x": 1}
+    with pytest.raises(Unfit, match="a web page instead of JSON"):
+        web(server).ask(f"{HOME}/b")
+
+
+def test_what_was_of_no_use_is_asked_for_again(serve: Callable[..., Server]) -> None:
+    shelf, server = Shelf(), serve({"/a": Reply("wait a moment …")})
+    asking = web(server, shelf)
+    asking.ask(f"{HOME}/a", "page")
+    asking.forget(f"{HOME}/a")
+    server.pages["/a"] = Reply("hello")
+    assert web(server, shelf).ask(f"{HOME}/a", "page").text == "hello"
 
 
 def test_a_picture_that_is_no_more_where_it_was_kept_is_asked_for_again(
@@ -490,7 +501,7 @@ def test_the_environment_neither_lends_a_proxy_nor_a_password(
 
 
 def test_a_mirror_has_the_first_host_at_its_root_and_others_below() -> None:
-    asking = web("http://127.0.0.1:8080/copy/")
+    asking = web("http://127.0.0.1:8080/copy/").addresses
     assert asking.actual(f"{HOME}/a?b=1") == "http://127.0.0.1:8080/copy/a?b=1"
     below = "http://127.0.0.1:8080/copy/img.museum.example/a.jpg"
     assert asking.actual("https://img.museum.example/a.jpg") == below
@@ -498,8 +509,13 @@ def test_a_mirror_has_the_first_host_at_its_root_and_others_below() -> None:
     assert asking.checked("http://127.0.0.1:8080/copy/b") == f"{HOME}/b"
 
 
+def test_a_site_may_be_its_own_mirror() -> None:
+    own = web(HOME).addresses
+    assert own.checked(f"{HOME}/a") == own.actual(f"{HOME}/a") == f"{HOME}/a"
+
+
 def test_addresses_are_written_in_one_way() -> None:
-    asking = web("http://127.0.0.1:8080")
+    asking = web("http://127.0.0.1:8080").addresses
     assert asking.checked("http://MUSEUM.example/Größe 1.jpg") == f"{HOME}/Gr%C3%B6%C3%9Fe%201.jpg"
     assert asking.checked(f"{HOME}/a.jpg!Large.jpg") == f"{HOME}/a.jpg!Large.jpg"
     with pytest.raises(Unfit, match="not an address"):

@@ -1,5 +1,6 @@
 """Collecting from sites as a user does: recorded ones on this machine, and kills on the way."""
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -22,7 +23,7 @@ from machineray.errors import InputError, TemporaryError, UsageError
 from machineray.log import Event, Note, Progress, Refusal
 from machineray.runs import StageRun
 from machineray.shards import Part
-from machineray.storage import open_store
+from machineray.storage import FolderStore, open_store
 from tests.collect import site
 from tests.collect.clocks import Hand
 from tests.collect.museums import MUSEUMS
@@ -199,6 +200,64 @@ def test_a_killed_crawl_asks_for_nothing_twice(after: int, serve: Serve, tmp_pat
     _, events = begin(tmp_path, server)
     (told,) = (event for event in events if isinstance(event, Progress))
     assert told.text == "already done"
+
+
+def test_wherever_it_is_killed_the_catalog_is_that_of_an_undisturbed_crawl(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its nth write, for every n: at most the answer in its hand is asked for again."""
+
+    class Killed(BaseException):
+        pass
+
+    server = serve(site.wikiart([klee(2)], by_genre=True))
+    undisturbed, events = begin(tmp_path / "whole", server)
+    list(events)
+    write, left = FolderStore.write, 0
+
+    def mortal(self: Any, key: str, data: Any) -> None:
+        nonlocal left
+        if left == 0:
+            raise Killed
+        left -= 1
+        write(self, key, data)
+
+    writes = 0
+    while True:
+        server.asked.clear()
+        left = writes
+        job, events = begin(tmp_path / str(writes), server)
+        monkeypatch.setattr(FolderStore, "write", mortal)
+        with contextlib.suppress(Killed):
+            list(events)
+            break
+        monkeypatch.setattr(FolderStore, "write", write)
+        list(begin(tmp_path / str(writes), server)[1])
+        twice = [path for path, count in Counter(server.paths).items() if count > 1]
+        assert len(twice) <= 1
+        assert [without_times(row) for row in rows_of(job)] == [
+            without_times(row) for row in rows_of(undisturbed)
+        ]
+        writes += 1
+    assert writes > 15
+
+
+def without_times(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "fetched"}
+
+
+def test_a_page_of_a_guard_in_the_way_is_asked_for_again(serve: Serve, tmp_path: Path) -> None:
+    """A fence answers 200 with a page of its own: said, and not taken for the site's for ever."""
+    server = serve(MUSEUMS["smk"]())
+    path = next(path for path in server.pages if "keys=abstract" in path)
+    page = server.pages[path]
+    server.pages[path] = site.as_json({"message": "Please wait"})
+    with pytest.raises(InputError, match="no longer has “items”"):
+        list(begin(tmp_path, server, "smk", max_side=1600)[1])
+    server.pages[path] = page
+    job, events = begin(tmp_path, server, "smk", max_side=1600)
+    list(events)
+    assert len(rows_of(job)) == 1
 
 
 def test_a_second_run_asks_for_nothing_that_is_a_day_young(serve: Serve, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from machineray.collect.answers import Answer, Unfit
+from machineray.collect.answers import Answer, Changed
 from machineray.collect.painting import (
     Ask,
     Candidate,
@@ -77,7 +77,7 @@ def members_in(text: str, where: str) -> list[Mapping[str, Any]]:
     if not isinstance(value, Mapping):
         raise changed(where, "an object in JSON")
     if isinstance(value.get("error"), Mapping):
-        raise Unfit(f"{where}: the API answers: {text_of(value['error'].get('info'))}")
+        raise Changed(f"{where}: the API answers: {text_of(value['error'].get('info'))}", where)
     if "query" not in value and "batchcomplete" not in value and "continue" not in value:
         raise changed(where, "“query”")
     query = value.get("query")

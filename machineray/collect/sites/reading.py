@@ -27,7 +27,7 @@ def soup(html: str, parser: str = "") -> "BeautifulSoup":
 
 def changed(where: str, what: str) -> Changed:
     """The page has no such thing any more."""
-    return Changed(f"{where}: the page no longer has {what}: {WAY_OUT}")
+    return Changed(f"{where}: the page no longer has {what}: {WAY_OUT}", where)
 
 
 def parsed(text: str | bytes, where: str) -> Any:

@@ -169,7 +169,7 @@ def test_commons_takes_a_smaller_copy_of_what_is_larger_than_wanted() -> None:
 
 
 def test_commons_says_what_its_api_refuses() -> None:
-    with pytest.raises(Unfit, match="the API answers: Bad title"):
+    with pytest.raises(Changed, match="the API answers: Bad title"):
         commons.members_in('{"error": {"code": "invalidtitle", "info": "Bad title"}}', "here")
 
 
