@@ -32,6 +32,7 @@ class Kept:
     keep: Callable[[str], None] = field(compare=False)
 
 
+LONGEST = 500  # of a site's words
 Event = Kept | Turned | Said | Step
 Admit = Callable[[bytes, str], dict[str, Any]]
 
@@ -123,15 +124,16 @@ def _row(
     return {
         **row,
         "file": f"{site.name}{urlsplit(found.url).path}",
-        "title": found.title,
-        "artist": found.artist,
+        "title": found.title[:LONGEST],
+        "artist": found.artist[:LONGEST],
         "year": found.year,
         "born": found.born,
         "died": found.died,
         "source": found.museum or site.title,
-        "source_url": found.url,
+        # A link in pages for people: what a site gives for one has to be one.
+        "source_url": found.url if found.url.startswith("https://") else found.evidence.url,
         "picture_url": picture.url,
-        "rights": found.label,
+        "rights": found.label[:LONGEST],
         "rule": admission.rule,
         "free": {"elsewhere": admission.elsewhere, "united_states": admission.united_states},
         "fetched": found.evidence.fetched,

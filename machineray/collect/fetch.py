@@ -296,15 +296,13 @@ class Web:
 
     def _pieces(self, url: str, kind: Kind, response: requests.Response) -> Iterator[bytes]:
         """The body, unpacked, in pieces; never more and never longer than the limits."""
-        is_picture = kind == "picture"
-        limit = self.limits.picture_bytes if is_picture else self.limits.page_bytes
-        seconds = self.limits.picture_seconds if is_picture else self.limits.page_seconds
+        limit, seconds = self.limits.bytes_of(kind), self.limits.seconds_of(kind)
         if self.budget.bytes is not None:
             limit = min(limit, max(self.budget.bytes - self.spent.bytes, 0))
         said = response.headers.get("Content-Length", "")
         length = int(said) if re.fullmatch(r"\d{1,18}", said) else None
         if length is not None and length > limit:
-            raise self._too_large(url, f"{length / 1e6:.1f} MB", limit, is_picture)
+            raise self._too_large(url, kind, length, f"{length / 1e6:.1f} MB")
         unpack = Unpacker(url, response.headers.get("Content-Encoding", ""))
         started, wire, size = self.clock.monotonic(), 0, 0
         while piece := response.raw.read1(1 << 16, decode_content=False):
@@ -314,17 +312,15 @@ class Web:
             unpacked = unpack(piece, limit + 1 - size)
             size += len(unpacked)
             if size > limit or wire > limit:
-                raise self._too_large(url, f"more than {limit / 1e6:g} MB", limit, is_picture)
+                raise self._too_large(url, kind, max(size, wire), f"over {limit / 1e6:g} MB")
             yield unpacked
         if (length is not None and wire < length) or not unpack.is_whole:
             raise Wait(f"the answer ended early, after {wire} bytes")
 
-    def _too_large(self, url: str, size: str, limit: int, is_picture: bool) -> Exception:
-        own = self.limits.picture_bytes if is_picture else self.limits.page_bytes
-        if limit < own:
+    def _too_large(self, url: str, kind: Kind, size: int, words: str) -> Exception:
+        if size <= self.limits.bytes_of(kind):  # so it is the budget that was in the way
             return Spent(f"the budget of {(self.budget.bytes or 0) / 1e6:g} MB is used up")
-        what = "a picture" if is_picture else "a page"
-        return Unfit(f"{url}: {size}, more than {what} may have: endless, or a bomb")
+        return Unfit(f"{url}: {words}, more than {CALLED[kind]} may have: endless, or a bomb")
 
 
 class _Refused(PassingTrouble):

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from machineray.collect.answers import Kind
+
 
 class Spent(Exception):
     """The budget of bytes or of time is used up: the crawl ends with what it has."""
@@ -19,7 +21,8 @@ class Limits:
     headers_seconds: float = 60.0  # of a real clock: a thread watches
     page_seconds: float = 120.0
     picture_seconds: float = 900.0
-    page_bytes: int = 32_000_000
+    page_bytes: int = 2_000_000  # the longest known list has 360 KB; a tag costs a KB in memory
+    data_bytes: int = 16_000_000  # the list of all artists of WikiArt has about 4 MB
     picture_bytes: int = 300_000_000
     redirects: int = 5
     tries: int = 5
@@ -27,6 +30,14 @@ class Limits:
     longest_wait_seconds: float = 900.0
     troubles: int = 3  # in a row: the site is down
     refusals: int = 3  # 401, 403 … in a row: the site does not want us
+
+    def bytes_of(self, kind: Kind) -> int:
+        """The most bytes, unpacked, of an answer of that kind."""
+        return {"picture": self.picture_bytes, "data": self.data_bytes}.get(kind, self.page_bytes)
+
+    def seconds_of(self, kind: Kind) -> float:
+        """The most seconds for its body."""
+        return self.picture_seconds if kind == "picture" else self.page_seconds
 
 
 @dataclass(frozen=True)

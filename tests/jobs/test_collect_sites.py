@@ -320,6 +320,37 @@ def bomb() -> bytes:
     return png_header(100_000, 100_000)
 
 
+def test_pictures_that_lie_in_private_places_are_not_asked_for(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """A page may name any address: nothing but the site is asked, whatever it names."""
+    secret = serve({"/secret.jpg": Reply(site.picture("secret"), "image/jpeg")})
+    good = site.Artist("k", "K", "1870", "1930", (site.Work("k", "w", "W", 1910),))
+    pages = site.wikiart([klee(3), good])
+    places = (f"{secret.url}/secret.jpg", "http://169.254.169.254/x.jpg", "file:///etc/passwd")
+    for work, place in zip(klee(3).works, places, strict=True):
+        pages[work.path] = Reply(pages[work.path].body.replace(work.image, place))
+    job, events = begin(tmp_path, serve(pages))
+    reasons = [event.reason for event in events if isinstance(event, Refusal)]
+    assert sum("leads off WikiArt" in reason for reason in reasons) == 2
+    assert sum("neither http nor https" in reason for reason in reasons) == 1
+    assert secret.asked == []
+    assert [row["title"] for row in rows_of(job)] == ["W"]
+
+
+def test_a_link_that_is_none_does_not_get_into_pages_for_people(
+    serve: Serve, tmp_path: Path
+) -> None:
+    pages = MUSEUMS["cleveland"]()
+    for page in pages.values():
+        if isinstance(page.body, str):
+            page.body = page.body.replace("https://clevelandart.org/art", "javascript:alert(1)//")
+    job, events = begin(tmp_path, serve(pages), "cleveland", max_side=1600)
+    list(events)
+    (row,) = rows_of(job)
+    assert row["source_url"].startswith("https://openaccess-api.clevelandart.org/api/artworks/")
+
+
 def test_a_site_that_refuses_us_is_left_and_the_others_go_on(serve: Serve, tmp_path: Path) -> None:
     pages = site.wikiart([klee(5)])
     for work in klee(5).works:

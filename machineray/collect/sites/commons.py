@@ -128,7 +128,7 @@ def said(about: Mapping[str, Any], name: str) -> str:
     """A field of the metadata as text; it is HTML there."""
     field = about.get(name)
     value = text_of(field.get("value")) if isinstance(field, Mapping) else ""
-    return " ".join(soup(value).get_text(" ", strip=True).split()) if "<" in value else value
+    return " ".join(soup(value, name).get_text(" ", strip=True).split()) if "<" in value else value
 
 
 def _pictures(info: Mapping[str, Any], max_side: int) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What the sites' parsers share: pages and JSON that may have changed, said in words."""
 
-import importlib.util
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -13,16 +13,37 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup
 
 
+SLOW_PARSER, SLOW_LENGTH, UNCLOSED = "html.parser", 1_000_000, 200
+
+
 @cache
 def _parser() -> str:
-    return "lxml" if importlib.util.find_spec("lxml") else "html.parser"
+    try:
+        import lxml  # noqa: F401
+    except ImportError:
+        return SLOW_PARSER
+    return "lxml"
 
 
-def soup(html: str, parser: str = "") -> "BeautifulSoup":
-    """A page to search in, by lxml where it is there."""
+def soup(html: str, where: str) -> "BeautifulSoup":
+    """A page to search in, by lxml where it is there.
+
+    Changed, for what only an attacker writes, where Python's own parser has to do: it takes hours
+    for a page of tags or comments that never end.
+    """
     from bs4 import BeautifulSoup
+    from bs4.exceptions import ParserRejectedMarkup
 
-    return BeautifulSoup(html, parser or _parser())
+    parser = _parser()
+    unclosed = html.count("<") - html.count(">") + html.count("<!") - html.count("-->")
+    if parser == SLOW_PARSER and (unclosed > UNCLOSED or len(html) > SLOW_LENGTH):
+        raise changed(where, "an end to its tags, or is too long without lxml (pip install lxml)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # bs4's remarks on odd pages
+            return BeautifulSoup(html, parser)
+    except (ParserRejectedMarkup, RecursionError) as error:
+        raise changed(where, "HTML") from error
 
 
 def changed(where: str, what: str) -> Changed:

@@ -100,7 +100,7 @@ def artists_in_page(text: str, where: str) -> list[Artist]:
     Dates stand in the first span, the number of works in the last: ", 1866 - 1944", ", 3 artworks".
     Without spans each (2020's pages) the row's text is taken.
     """
-    page = soup(text)
+    page = soup(text, where)
     box = page.select_one(".masonry-text-view, .alphabet-container-text")
     if box is None:
         raise changed(where, "the list of artists (masonry-text-view)")
@@ -132,7 +132,7 @@ def is_marked_abstract(text: str, where: str) -> bool:
 
     In the facts and the biography: menus and styles of the whole site stand around them.
     """
-    page = soup(text)
+    page = soup(text, where)
     facts = page.select(".wiki-layout-artist-info")
     if not facts:
         raise changed(where, "the artist's facts (wiki-layout-artist-info)")
@@ -177,7 +177,7 @@ def listing_in_json(text: str, where: str) -> tuple[int, list[tuple[str, Work]]]
 
 def works_in_page(text: str, slug: str, where: str) -> list[Work]:
     """An artist's all-works text-list -> its works, each once."""
-    page = soup(text)
+    page = soup(text, where)
     lists = page.select("ul.painting-list-text") or page.select("main")
     if not lists:
         raise changed(where, "the list of works (painting-list-text)")
@@ -218,7 +218,7 @@ def painting_in_page(text: str, where: str) -> PaintingPage:
 
     Public domain is what bears labels that are all exactly "Public domain", each with its icon.
     """
-    page = soup(text)
+    page = soup(text, where)
     shown = page.select_one('meta[property="og:image"]')
     data = _painting_json(page)
     picture = str(shown.get("content") or "") if shown else text_of(data.get("image"))

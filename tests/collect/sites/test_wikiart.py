@@ -104,6 +104,33 @@ def test_a_page_is_read_alike_by_both_parsers(
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("parser", ["lxml", "html.parser"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<div>" * 20000,
+        "<!--" * 50000,
+        "<!-- >" * 50000,
+        "<a " * 50000,
+        "<a b='" * 50000,
+        "<?xml version='1.0'?><a/>",
+        "",
+        "\x00" * 99,
+        "<" * 50000,
+        "<![" * 999,
+        "</p" * 50000,
+    ],
+    ids=range(11),
+)
+def test_a_page_that_only_an_attacker_writes_is_a_changed_page(
+    text: str, parser: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And takes seconds, not hours: the tests have a limit."""
+    monkeypatch.setattr("machineray.collect.sites.reading._parser", lambda: parser)
+    with pytest.raises(Changed, match="here: the page no longer has"):
+        painting_in_page(text, "here")
+
+
 # -- dates, genres and labels
 
 
