@@ -312,9 +312,13 @@ def _energy(training: Training, maps: list[Tensor], real_means: list[Tensor]) ->
     found = [
         energy_distance(one, other)
         for means, real in zip(training.discriminator.means(maps), real_means, strict=True)
-        for one, other in zip(means.split(group), real.split(group), strict=True)
+        for one, other in zip(_grouped(means, group), _grouped(real, group), strict=True)
     ]
     return torch.stack(found).mean() if found else maps[0].new_zeros(())
+
+
+def _grouped(rows: Tensor, group: int) -> tuple[Tensor, ...]:
+    return torch.unbind(rows.reshape(-1, group, rows.shape[1]))
 
 
 def _r1_step(training: Training, real_img: Tensor, todo: list[Pass]) -> Values:
