@@ -84,7 +84,7 @@ def test_two_processes_that_are_told_to_stop_leave_a_checkpoint_and_go_on(
     mray: Mray, cluster: Cluster, namespace: str, root: str
 ) -> None:
     """It is the signal's own: the first one by the clock is not due yet."""
-    words = (*TWO_GPUS, "--kimg", "0.4")
+    words = (*TWO_GPUS, "--kimg", "0.24")
     mray("submit", "train", "--run", "stopped", *words)
     output = StageRun(open_store(root), "stopped", "train")
     until("it trains", lambda: output.store.size(output.key("snapshots/000000000.json")))
