@@ -4,7 +4,6 @@ mray run finish --run klee
 mray run finish --run larger --input ./photos --aspect keep --noise 0     a plain upscaler
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
@@ -91,7 +90,7 @@ def finish(
         input=source.source,
         indexes=batches(list(rows), job.row.items_per_index),
     )
-    credits = summary(paintings)
+    credits = credits_of(source)
 
     def one(item: str) -> Done:
         from machineray.finish.artwork import FinishSettings, Origin, finish_picture
@@ -156,6 +155,13 @@ def _paintings(source: Pictures) -> list[Row]:
     return found.catalog() if found.is_complete() else []
 
 
+def credits_of(source: Pictures) -> dict[str, Any] | None:
+    """Whom the artworks owe what, as the stage that drew the samples knows it."""
+    plan = source.stage.plan() if source.stage else None
+    found: dict[str, Any] | None = plan.input.get("credits") if plan else None
+    return found
+
+
 def _aspects(aspect: Aspect, paintings: list[Row]) -> list[float] | None:
     """Width / height of every painting; None keeps the samples' own."""
     if aspect is Aspect.keep or (aspect is Aspect.auto and not paintings):
@@ -163,17 +169,6 @@ def _aspects(aspect: Aspect, paintings: list[Row]) -> list[float] | None:
     if not paintings:
         raise UsageError("--aspect sources: no paintings are known for this input; use keep")
     return [row["aspect"] for row in paintings]
-
-
-def summary(paintings: list[Row]) -> dict[str, Any] | None:
-    """Whom an artwork owes what: number of paintings, artists and rights, most frequent first."""
-    if not paintings:
-        return None
-
-    def counted(field: str) -> dict[str, int]:
-        return dict(Counter(str(row.get(field) or "unknown") for row in paintings).most_common())
-
-    return {"paintings": len(paintings), "artists": counted("artist"), "rights": counted("rights")}
 
 
 if __name__ == "__main__":

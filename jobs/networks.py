@@ -10,6 +10,7 @@ from jobs import FILE, SHIPPED, Job
 from jobs.pictures import input_stage
 from jobs.training import BEST, NEWEST
 from machineray.errors import NotFoundError, UsageError
+from machineray.gan.header import header_of
 from machineray.runs import sha256_of
 from machineray.storage import read_file
 
@@ -46,13 +47,16 @@ def chosen_network(
     """What reads the snapshot, and the plan's word for where it and its paintings come from."""
     if file is not None:
         data, name = read_snapshot(file)
-        return lambda: data, {"from": name, "sha256": sha256_of(data), "paintings": None}
+        credits = header_of(data, name).about.get("credits")
+        source = {"from": name, "sha256": sha256_of(data), "paintings": None, "credits": credits}
+        return lambda: data, source
     stage = input_stage(job)
     if stage is None or stage.stage != "train":
         raise UsageError(f"--input {job.input}: {job.stage} reads RUN/train, or --snapshot FILE")
     proof, plan = stage.proof(BEST if best else NEWEST), stage.plan()
-    paintings = plan.input["from"] if plan else None
-    source = {"from": stage.name, "sha256": proof.sha256, "paintings": paintings}
+    read = dict(plan.input) if plan else {}
+    source = {"from": stage.name, "sha256": proof.sha256, "paintings": read.get("from")}
+    source["credits"] = read.get("credits")
     return lambda: stage.read_proven(proof), source
 
 

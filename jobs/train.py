@@ -26,7 +26,9 @@ from jobs.training import (
     snapshot_rows,
     training_images,
 )
+from machineray.collect.credits import credits_of
 from machineray.errors import UsageError
+from machineray.gan.header import header_of
 from machineray.log import Event, Note
 from machineray.runs import Plan, Row, json_lines, sha256_of
 from machineray.shards import Done, Outcome, Task
@@ -138,6 +140,8 @@ def train(
     digest = squares.digest()
     chosen = in_shape(chosen, shape_of(squares), f"{squares.name} has pictures of")
     first, first_name = read_snapshot(init) if init else (None, "")
+    began = header_of(first, first_name).about.get("credits") if first else None
+    credits = credits_of(squares.catalog(), began)
     plan = Plan(
         stage=job.stage,
         arguments={
@@ -153,7 +157,7 @@ def train(
             "held_out": held_out,
             "init": sha256_of(first) if first else None,
         },
-        input={"from": squares.name, "sha256": digest},
+        input={"from": squares.name, "sha256": digest, "credits": credits},
         indexes=[[seed]],
     )
 
@@ -167,7 +171,7 @@ def train(
 
         torch.set_num_threads(job.workers)
         keep_freed_memory()
-        config = Config(chosen, seed, total, mirror, dataset=digest)
+        config = Config(chosen, seed, total, mirror, dataset=digest, credits=credits)
         with joined_world() as world:
             world.share(chosen.batch // chosen.group)  # a mistake is told before anything is read
             compute = compute_of(world, chosen, *how)

@@ -72,7 +72,8 @@ def pipeline_ready(
     spec = pipeline_spec(driver_arguments(options, run, wanted), run, root, profile, namespace)
     named = (options[name] for name in ("paintings", "preset", "resolution", "init", "trained"))
     told = description(run, *named)
-    return PipelineReady(spec, {**told, "container_images": images})
+    stages = [step.stage for step in todo]
+    return PipelineReady(spec, {**told, "stages": stages, "container_images": images})
 
 
 def driven(
@@ -135,6 +136,7 @@ def prepared_step(
         "max_failures": options["max_failures"],
     }
     asked = wanted if stage.pod.gpus else replace(wanted, gpus=None, gpu_type=None)
+    asked = asked if stage.is_shared else replace(asked, nodes=1)
     return prepared(job_function, filled, stage, profile, namespace, asked)
 
 

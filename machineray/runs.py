@@ -15,13 +15,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from machineray.errors import InputError, NotFoundError, StorageError, UsageError
 from machineray.storage import Store
 
 ALL = "all"
+NEW_RUN = "begin a new run with --run NAME"
 # A run's name becomes part of the name of a Job (63 characters with stage, hash and index).
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
 
@@ -198,11 +199,11 @@ class StageRun:
                 raise StorageError(f"{self.name}: the plan was written and cannot be read back")
         return wanted
 
-    def check_plan(self, wanted: Plan) -> None:
-        """UsageError with what differs, when another plan is there already."""
-        self._has_plan(wanted.to_json())
+    def check_plan(self, wanted: Plan, way_out: str = NEW_RUN) -> None:
+        """UsageError with what differs, and the way out, when another plan is there already."""
+        self._has_plan(wanted.to_json(), way_out)
 
-    def _has_plan(self, data: bytes) -> bool:
+    def _has_plan(self, data: bytes, way_out: str = NEW_RUN) -> bool:
         """Whether this plan is there, False when none is; UsageError when it is another."""
         try:
             there = self.read("plan.json")
@@ -217,7 +218,7 @@ class StageRun:
         if different:
             raise UsageError(
                 f"{self.name} was begun otherwise: {'; '.join(different)}; "
-                "give the same again, or begin a new run with --run NAME"
+                f"give the same again, or {way_out}"
             )
         return existing is not None
 
@@ -343,17 +344,37 @@ def described_run(store: Store, run: str) -> Row:
     return value
 
 
-def settle_images(store: Store, run: str, images: Mapping[str, str]) -> None:
-    """Keep in run.json which image makes each stage now.
+def settle_images(
+    store: Store, run: str, images: Mapping[str, str], told: Mapping[str, Any] | None = None
+) -> None:
+    """Keep in run.json which image makes each stage now, and what else is told of the run.
 
     Of two that write at once, one may be lost; every marker names its image as well.
     """
     described = described_run(store, run)
-    known = described.get("container_images", {})
-    joined = {**known, **images}
-    if joined != known or not described:
-        value = {"run": run, **described, "container_images": joined}
+    joined = {**described.get("container_images", {}), **images}
+    value = {"run": run, **described, **(told or {}), "container_images": joined}
+    if value != described:
         store.write(f"runs/{run}/run.json", json_bytes(value))
+
+
+def done_items(
+    output: StageRun, plan: Plan, indexes: Sequence[int], is_complete: bool
+) -> tuple[float, float]:
+    """(done, total) in the stage's unit; a training counts by its newest checkpoint."""
+    if output.stage != "train":
+        return sum(len(plan.indexes[index]) for index in indexes), plan.items
+    total = float(plan.arguments["kimg"])
+    if is_complete:
+        return total, total
+    keys = (PurePosixPath(stored.key) for stored in output.store.list(output.key("checkpoints/")))
+    nimg = [int(key.stem) for key in keys if key.suffix == ".json"]
+    return max(nimg, default=0) / 1000, total
+
+
+def has_run(store: Store, run: str) -> bool:
+    """Whether anything of the run is in the root."""
+    return next(iter(store.list(f"runs/{checked_run(run)}/")), None) is not None
 
 
 def run_names(store: Store) -> list[str]:

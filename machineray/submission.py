@@ -30,6 +30,7 @@ from machineray.runs import (
     Plan,
     StageRun,
     described_run,
+    done_items,
     settle_images,
     settle_run,
     sha256_of,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from machineray.kube.cluster import Cluster
 
 PIPELINE = "pipeline"
+OTHERWISE = "begin a new version of it with --new-version, or another run with --run NAME"
 GONE_SECONDS = 120.0  # to wait for a finished Job of before to go
 
 
@@ -105,7 +107,7 @@ def prepared(
     check_processes(stage, wanted)
     plan = planned(function, options, job)
     output = job.output
-    output.check_plan(plan)
+    output.check_plan(plan, OTHERWISE)
     if output.is_complete():
         return Prepared(output, plan, None, 0)
     done = set(output.done_indexes())
@@ -133,6 +135,8 @@ def _spec(
     name = job_name(job.run, stage.name, identity)
     image = profile.container_image(stage.name)
     many = wanted.nodes > 1 or resources.gpus > 1
+    there = set(range(len(plan.indexes))) - set(missing)
+    done, total = done_items(job.output, plan, sorted(there), False)
     command = torchrun(name, wanted.nodes, resources.gpus, f"jobs.{stage.name}") if many else ()
     return JobSpec(
         name=name,
@@ -155,7 +159,7 @@ def _spec(
         timeout_seconds=wanted.timeout_seconds,
         annotations={
             f"{LABEL}/root": job.root,
-            f"{LABEL}/items": str(sum(len(plan.indexes[index]) for index in missing)),
+            f"{LABEL}/items": str(total - done),
             f"{LABEL}/version": __version__,
         },
     )
@@ -317,7 +321,7 @@ def check_arguments(spec: JobSpec, job: Json) -> None:
         name = f"{spec.run}/{spec.stage}"
         raise UsageError(
             f"{name}: runs with other arguments: `{was}`, not `{now}`; mray cancel {name} and "
-            "submit again, or begin a new run with --run NAME"
+            f"submit again, or {OTHERWISE}"
         )
 
 
@@ -383,7 +387,10 @@ def submit_pipeline(
 
     def settle() -> None:
         settle_run(store, spec.run, value)
-        settle_images(store, spec.run, value["container_images"])
+        # A run that was begun stage by stage lacks the rest; the stages are the last submit's:
+        # `status` and `wait` look at them.
+        told = {**value, **described_run(store, spec.run), "stages": value["stages"]}
+        settle_images(store, spec.run, value["container_images"], told)
 
     told = f"{spec.run}/{PIPELINE}: Job {spec.name}"
     return _created_once(cluster, spec, settle, told)
@@ -399,5 +406,5 @@ def check_description(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> No
     if different:
         raise UsageError(
             f"{wanted['run']} was begun otherwise: {'; '.join(different)}; "
-            "give the same again, or begin a new run with --run NAME"
+            f"give the same again, or {OTHERWISE}"
         )

@@ -10,14 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from machineray.errors import NotFoundError, StageError, StorageError, WaitTimeoutError
+from machineray.errors import (
+    ClusterError,
+    NotFoundError,
+    StageError,
+    StorageError,
+    WaitTimeoutError,
+)
 from machineray.kube.manifests import LABEL, Json, selector
 from machineray.kube.words import JobState, asks_pods, job_state, why
 from machineray.log import Event, Note, Progress
-from machineray.runs import Plan, StageRun, run_names
+from machineray.runs import StageRun, described_run, done_items, has_run, run_names
 from machineray.stages import STAGES, TOOLS, tool_named
 from machineray.storage import Store
 from machineray.submission import PIPELINE
@@ -76,18 +81,25 @@ def bucket_row(output: StageRun) -> Row:
     )
 
 
-def done_items(
-    output: StageRun, plan: Plan, indexes: Sequence[int], is_complete: bool
-) -> tuple[float, float]:
-    """(done, total) in the stage's unit; a training counts by its newest checkpoint."""
-    if output.stage != "train":
-        return sum(len(plan.indexes[index]) for index in indexes), plan.items
-    total = float(plan.arguments["kimg"])
-    if is_complete:
-        return total, total
-    keys = (PurePosixPath(stored.key) for stored in output.store.list(output.key("checkpoints/")))
-    nimg = [int(key.stem) for key in keys if key.suffix == ".json"]
-    return max(nimg, default=0) / 1000, total
+def pipeline_row(store: Store, run: str) -> Row:
+    """The pipeline's row from the markers of the stages that its last submit was to make."""
+    described = described_run(store, run)
+    if "paintings" not in described:  # no pipeline's
+        return Row(run, PIPELINE, "not planned")
+    usual = [stage.name for stage in STAGES]
+    if described.get("trained"):
+        usual = usual[usual.index("train") + 1 :]
+    stages = described.get("stages", usual)  # a pipeline without a cluster does all
+    done = sum(StageRun(store, run, stage).is_complete() for stage in stages)
+    state = "complete" if done == len(stages) else "under way" if done else "planned"
+    return Row(run, PIPELINE, state, done, len(stages), "stages")
+
+
+def marked_row(output: StageRun) -> Row:
+    """The row of a stage, or of the pipeline."""
+    if output.stage == PIPELINE:
+        return pipeline_row(output.store, output.run)
+    return bucket_row(output)
 
 
 def overview(store: Store) -> list[Row]:
@@ -125,6 +137,31 @@ def _by_stage(jobs: Sequence[Json], root: str) -> dict[tuple[str, str], Json]:
     return found
 
 
+def furthest_row(store: Store, row: Row, jobs: Mapping[tuple[str, str], Json]) -> Row:
+    """A run's row of the overview; the pipeline's instead where that alone can say what goes on.
+
+    So it is before the first stage, between two of them, and where no next one can be submitted.
+    """
+    own, pipeline = jobs.get((row.run, row.stage)), jobs.get((row.run, PIPELINE))
+    if pipeline is None or job_state(pipeline).state == "complete":
+        return row
+    is_told = own is not None and job_state(own).state != "complete"
+    is_last = (row.stage, row.state) == (STAGES[-1].name, "complete")
+    return row if is_told or is_last else pipeline_row(store, row.run)
+
+
+def is_over(row: Row, jobs: Mapping[tuple[str, str], Json]) -> bool:
+    """Whether nothing more comes of the row: also when nobody is on the way to it."""
+    if row.state == "not planned":
+        return not is_at_work(jobs.get((row.run, PIPELINE)))
+    return row.state in FINISHED
+
+
+def is_at_work(job: Json | None) -> bool:
+    """Whether the Job runs or waits to run."""
+    return job is not None and job_state(job).state in ("pending", "queued", "running")
+
+
 def with_job(cluster: "Cluster | None", row: Row, job: Json | None) -> Row:
     """The row, and where there is a Job what that says."""
     return joined(row, job, explained(cluster, job)) if cluster and job else row
@@ -149,7 +186,7 @@ def joined(row: Row, job: Json, reason: str, now: datetime | None = None) -> Row
 
 
 def _joined_state(marked: str, job: JobState) -> str:
-    if marked == "complete" or (marked == "" and job.state == "complete"):
+    if marked == "complete":
         return "complete"
     if job.state == "complete":
         return "failed"  # its pods ended well, and markers are missing
@@ -157,7 +194,7 @@ def _joined_state(marked: str, job: JobState) -> str:
 
 
 def _missing(row: Row, job: JobState) -> str:
-    if job.state != "complete" or row.state in ("complete", ""):
+    if job.state != "complete" or row.state == "complete":
         return ""
     left = row.total - row.done
     what = f"{left:g} of {row.total:g} {row.unit} are missing" if left else "they are not merged"
@@ -165,9 +202,12 @@ def _missing(row: Row, job: JobState) -> str:
 
 
 def _speed(row: Row, job: Json, age: float) -> dict[str, float]:
-    """Units a second since the Job began, and how long the rest takes at that speed."""
+    """Units a second since the Job began, and how long the rest takes at that speed.
+
+    The Job says how many units were missing when it began: those before are not its doing.
+    """
     items = float(job["metadata"].get("annotations", {}).get(f"{LABEL}/items", row.total))
-    made = row.done if row.stage == "train" else items - (row.total - row.done)
+    made = items - (row.total - row.done)
     if made <= 0:
         return {}
     speed = made / age
@@ -197,10 +237,13 @@ def _queue_place(cluster: "Cluster", job: Json) -> Json | None:
     if not queue or not job["spec"].get("suspend"):
         return None
     path = (
-        f"/apis/visibility.kueue.x-k8s.io/v1beta1/namespaces/{cluster.namespace}"
+        f"/apis/visibility.kueue.x-k8s.io/v1beta2/namespaces/{cluster.namespace}"
         f"/localqueues/{queue}/pendingworkloads"
     )
-    found = cluster.raw(path) or {}
+    try:
+        found = cluster.raw(path) or {}
+    except ClusterError:  # without k8s/kueue/access.yaml it may not be asked: then without a place
+        return None
     for item in found.get("items", []):
         owners = item.get("metadata", {}).get("ownerReferences", [])
         if any(owner.get("uid") == job["metadata"].get("uid") for owner in owners):
@@ -229,16 +272,19 @@ def waited(
 ) -> Iterator[Event]:
     """Tell how the targets go on until all are complete; one watch, whatever their number.
 
-    StageError as soon as one ended without its output, WaitTimeoutError after timeout_seconds.
+    StageError as soon as one ended without its output, NotFoundError for one that nobody has
+    begun, WaitTimeoutError after timeout_seconds.
     """
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     left = list(targets)
     told: dict[Target, tuple[Any, ...]] = {}
-    for jobs in cluster.watch("Job", selector=selector(), idle_seconds=_LOOK_SECONDS):
+    look_seconds = min(_LOOK_SECONDS, timeout_seconds or _LOOK_SECONDS)
+    for jobs in cluster.watch("Job", selector=selector(), idle_seconds=look_seconds):
         by_stage = _by_stage(list(jobs.values()), root)
         for target in list(left):
             job = by_stage.get((target.run, target.stage))
-            is_done, event = _looked_at(cluster, store, target, job, told)
+            driver = by_stage.get((target.run, PIPELINE))
+            is_done, event = _looked_at(cluster, store, target, job, driver, told)
             if event:
                 yield event
             if is_done:
@@ -255,33 +301,50 @@ def _looked_at(
     store: Store,
     target: Target,
     job: Json | None,
+    driver: Json | None,
     told: dict[Target, tuple[Any, ...]],
 ) -> tuple[bool, Event | None]:
-    """(whether the target is complete, what there is to tell); StageError when it failed."""
+    """(whether the target is complete, what there is to tell); StageError when it failed.
+
+    `driver` is the Job of the run's pipeline: a stage may be still to come.
+    """
     output = StageRun(store, target.run, target.stage)
-    name = f"{target.run}/{target.stage}"
-    is_pipeline = target.stage == PIPELINE
+    name = output.name
     state = job_state(job) if job else None
     trained = _kimg(output) if state and target.stage == "train" else None
     seen = (state.state, state.done, state.active, trained) if state else ("none",)
-    if told.get(target) == seen and state and state.state not in FINISHED:
+    goes_on = state.state not in FINISHED if state else is_at_work(driver)
+    if goes_on and told.get(target) == seen:
         return False, None
     told[target] = seen
-    finished = state is None or state.state in FINISHED
-    if finished and _is_complete(output, is_pipeline, state):
+    if not (state and goes_on) and _is_complete(output):
         return True, Note(f"{name}: complete")
     if state is None:
-        raise StageError(f"{name}: neither complete nor in the cluster; mray submit {target.stage}")
-    if finished and job:
-        reason = explained(cluster, job) or _missing(bucket_row(output), state) or state.state
+        if not goes_on:
+            raise _absent(output)
+        return False, Note(f"{name}: the pipeline has not come to it yet")
+    if job and not goes_on:
+        reason = explained(cluster, job) or _missing(marked_row(output), state) or state.state
         raise StageError(f"{name}: {reason}")
     return False, _told(cluster, name, job, state, trained)
 
 
-def _is_complete(output: StageRun, is_pipeline: bool, state: JobState | None) -> bool:
-    if is_pipeline:
-        return state is not None and state.state == "complete"
+def _is_complete(output: StageRun) -> bool:
+    if output.stage == PIPELINE:
+        return pipeline_row(output.store, output.run).state == "complete"
     return output.is_complete()
+
+
+def _absent(output: StageRun) -> StageError | NotFoundError:
+    """Why it is no use to wait for what no Job is at work on."""
+    if not has_run(output.store, output.run):
+        return NotFoundError(
+            f"{output.run}: no such run in {output.store.url}; `mray ls` lists them"
+        )
+    again = f"mray submit {output.stage} --run {output.run}"
+    if marked_row(output).state == "not planned":
+        return NotFoundError(f"{output.name}: nobody has submitted it; {again}")
+    return StageError(f"{output.name}: neither complete nor in the cluster; {again}")
 
 
 def _kimg(output: StageRun) -> tuple[float, float] | None:

@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from jobs.pipeline import Step
+from machineray import drive
+from machineray.config import Profile
 from machineray.storage import open_store
+from machineray.submission import Wanted
 
 pytestmark = pytest.mark.xdist_group("s3")
 MRAY = str(Path(sys.executable).with_name("mray"))
@@ -71,6 +75,49 @@ def test_the_same_submit_is_the_same_name(submit: Submit) -> None:
     assert one["metadata"]["name"] == two["metadata"]["name"] != other["metadata"]["name"]
 
 
+def test_a_queue_and_a_timeout_stand_in_the_job(submit: Submit) -> None:
+    job = manifest(submit, "collect", "--run", "klee", "--queue", "fast", "--timeout", "90m")
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "fast"
+    assert job["spec"]["activeDeadlineSeconds"] == 5400
+    plain = manifest(submit, "collect", "--run", "klee")
+    assert "kueue.x-k8s.io/queue-name" not in plain["metadata"]["labels"]
+    assert "activeDeadlineSeconds" not in plain["spec"]
+
+
+def test_a_pipeline_hands_its_pods_options_on(submit: Submit) -> None:
+    words = ("--from", "train", "--gpus", "2", "--nodes", "2", "--timeout", "2h", "--queue", "fast")
+    job = manifest(submit, "pipeline", "--run", "klee", *words)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    text = " ".join(container["args"])
+    assert text.endswith("--from train --gpus 2 --nodes 2 --queue fast --timeout 7200")
+    # The driver itself needs no queue, and lives as long as its stages do.
+    assert "kueue.x-k8s.io/queue-name" not in job["metadata"]["labels"]
+    assert "activeDeadlineSeconds" not in job["spec"]
+
+
+@pytest.mark.parametrize(("stage", "nodes", "gpus"), [("collect", 1, 0), ("train", 2, 1)])
+def test_of_a_pipeline_only_the_training_has_nodes_and_gpus(
+    monkeypatch: pytest.MonkeyPatch, stage: str, nodes: int, gpus: int
+) -> None:
+    given: list[Wanted] = []
+    monkeypatch.setattr(drive, "prepared", lambda *all_of_it: given.append(all_of_it[-1]))
+    options = {"run": "klee", "root": "s3://art", "max_failures": None}
+    wanted = Wanted(gpus=1, nodes=2, gpu_type="H100", memory="8Gi")
+    drive.prepared_step(Step(stage), {**options, **NOTHING}, Profile(), "space", wanted)
+    assert (given[0].nodes, given[0].gpus or 0, given[0].memory) == (nodes, gpus, "8Gi")
+
+
+NOTHING = {"trained": None, "paintings": None}
+
+
+def test_help_of_a_pipeline_says_whose_the_pods_options_are(submit: Submit) -> None:
+    text = " ".join(submit("pipeline", "--help", dry=False).stdout.split())
+    assert "--memory <str> Of each pod of every stage" in text
+    assert "GPUs a pod of the training." in text
+    assert "--image" not in text and "--input" not in text
+    assert "--dry-run [=client|server]" in text
+
+
 def test_a_submits_dry_run_is_not_the_trainings_own(submit: Submit, s3_root: str) -> None:
     """`mray run train --dry-run` measures; a submit shows the Job."""
     ended = submit("train", "--run", "klee")
@@ -115,6 +162,8 @@ def test_a_pipeline_is_one_small_job_that_may_speak_to_the_api(submit: Submit) -
         ("collect --run klee --nodes 2", 2, "collect works in 1 process a shard"),
         ("generate --run klee --seeds 0-9,5", 2, "are there twice"),
         ("pipeline --run klee --seeds 9-1", 2, "ends before it begins"),
+        ("pipeline --run klee --input zzz", 2, "mray submit pipeline zzz"),
+        ("pipeline --run klee --image r.io/x", 2, "a pipeline has an image a stage"),
         ("pipeline ./paintings", 2, "pods cannot see this machine's folders"),
         ("pipeline --run klee --from nope", 2, "this pipeline's stages are collect, curate"),
         ("pipeline --run klee --from train --to curate", 2, "curate comes before train"),

@@ -23,7 +23,9 @@ from typer.core import TyperGroup
 from machineray import __version__
 from machineray.cli.shared import (
     As,
+    Context,
     Format,
+    Namespace,
     ProfileName,
     Root,
     answer,
@@ -31,13 +33,15 @@ from machineray.cli.shared import (
     command_of,
     job_names,
     open_profile_cluster,
+    placed,
 )
-from machineray.cli.submit import SubmitGroup, drive_command
+from machineray.cli.submit import SubmitGroup, completed, drive_command
 from machineray.cli.track import add_commands
-from machineray.errors import Interrupted, MachineRayError, NotFoundError
+from machineray.errors import ConfigurationError, Interrupted, MachineRayError, NotFoundError
 from machineray.stages import TOOLS, tool_named
 
 if TYPE_CHECKING:
+    from machineray.config import Profile
     from machineray.doctor import Check
 
 
@@ -201,12 +205,14 @@ def doctor(
         bool, typer.Option("--cluster", help="Check the cluster instead; runs one small pod.")
     ] = False,
     profile: ProfileName = None,
+    context: Context = None,
+    namespace: Namespace = None,
     only: Annotated[str, typer.Option(hidden=True, help="The check of this name.")] = "",
     output: As = Format.text,
 ) -> None:
     """Check what works on this machine, with the way out for what does not."""
     rows = []
-    for row in _checks(root, cluster, profile, only):
+    for row in _checks(root, cluster, placed(profile, context, namespace), only):
         rows.append(row)
         if output is Format.text:  # at once: some take their time
             typer.echo(f"{'ok  ' if row.is_fine else 'FIX '} {row.name:<14} {row.text}")
@@ -216,28 +222,27 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _checks(root: str | None, cluster: bool, profile: str | None, only: str) -> "Iterator[Check]":
-    from machineray.config import load_profile
-    from machineray.doctor import checks
+def _checks(root: str | None, cluster: bool, profile: "Profile", only: str) -> "Iterator[Check]":
+    from machineray.doctor import Check, checks
 
-    loaded = load_profile(profile)
-    place = chosen_root(root, loaded)
+    place = chosen_root(root, profile)
     if not cluster:
         yield from checks(place, only)
         return
     from machineray.cluster_doctor import cluster_checks
 
-    yield from cluster_checks(open_profile_cluster(loaded), loaded, place)
+    try:
+        opened = open_profile_cluster(profile)
+    except ConfigurationError as error:  # a kubeconfig that leads nowhere is a finding, too
+        yield Check("context", False, str(error))
+        return
+    yield from cluster_checks(opened, profile, place)
 
 
 def main() -> None:
     """Run the command line; errors are one line each, and an exit code of DESIGN."""
-    # A submit's --dry-run may stand alone, which typer's options with a value cannot.
-    given = sys.argv[1:]
-    if given[:1] == ["submit"]:
-        given = ["--dry-run=client" if word == "--dry-run" else word for word in given]
     try:
-        app(given)
+        app(completed(sys.argv[1:]))
     except MachineRayError as error:
         _fail(str(error), error.exit_code, error)
     except MemoryError as error:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +34,13 @@ As = Annotated[Format, typer.Option("--output", "-o", help="For people, or for p
 ProfileName = Annotated[
     str | None,
     typer.Option("--profile", envvar="MRAY_PROFILE", help="Of mray.toml; see mray config."),
+]
+Context = Annotated[
+    str | None, typer.Option(help="Of the kubeconfig; default: the profile's, or the current one.")
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option("--namespace", "-n", help="Default: the profile's, the context's or machineray."),
 ]
 
 
@@ -69,6 +77,18 @@ def chosen_root(root: str | None, profile: "Profile | None" = None) -> str:
 
         profile = load_profile()
     return root or (profile.root if profile else None) or DEFAULT_ROOT
+
+
+def placed(name: str | None, context: str | None, namespace: str | None) -> "Profile":
+    """The profile of that name; the command line's context and namespace count before its own."""
+    from machineray.config import load_profile
+
+    loaded = load_profile(name)
+    return replace(
+        loaded,
+        context=context or loaded.context,
+        namespace=namespace or loaded.namespace,
+    )
 
 
 def open_profile_cluster(profile: "Profile") -> "Cluster":

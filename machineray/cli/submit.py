@@ -4,9 +4,10 @@ Each command is made of the job's own typer signature and of what a cluster adds
 checked by it before anything is created, and go to the container as they are.
 """
 
+import copy
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,12 +16,15 @@ import typer
 from typer.core import TyperGroup
 
 from machineray.cli.shared import (
+    Context,
+    Namespace,
     ProfileName,
     Root,
     chosen_root,
     command_of,
     job_names,
     open_profile_cluster,
+    placed,
     say,
 )
 from machineray.errors import UsageError
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from jobs import JobFunction
     from machineray.config import Profile
     from machineray.kube.cluster import Cluster
+    from machineray.stages import Stage
     from machineray.storage import Store
     from machineray.submission import Submission, Wanted
 
@@ -90,8 +95,8 @@ def pod_options(
 
 def cluster_options(
     profile: ProfileName = None,
-    context: Annotated[str | None, typer.Option(help="Of the kubeconfig.")] = None,
-    namespace: Annotated[str | None, typer.Option("--namespace", "-n")] = None,
+    context: Context = None,
+    namespace: Namespace = None,
     registry: Annotated[
         str | None, typer.Option(help="Where the images are, such as ghcr.io/lab.")
     ] = None,
@@ -101,12 +106,8 @@ def cluster_options(
     ] = None,
 ) -> "tuple[Profile, str | None]":
     """The options of the place -> (profile, the image that overrules it)."""
-    from machineray.config import load_profile
-
-    loaded = load_profile(profile)
-    given = {"context": context, "namespace": namespace, "registry": registry, "tag": tag}
-    changed: dict[str, Any] = {key: value for key, value in given.items() if value}
-    return replace(loaded, **changed), image
+    loaded = placed(profile, context, namespace)
+    return replace(loaded, registry=registry or loaded.registry, tag=tag or loaded.tag), image
 
 
 def submit_options(
@@ -117,11 +118,17 @@ def submit_options(
     ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Until it is complete, or failed.")] = False,
     dry_run: Annotated[
-        DryRun, typer.Option(help="Show the manifest only; =server lets the cluster check it.")
+        DryRun,
+        typer.Option(
+            metavar="[=client|server]",
+            show_default=False,
+            help="Show the manifest and create nothing; with =server the cluster checks it, too.",
+        ),
     ] = DryRun.no,
     output: Annotated[
-        Manifest, typer.Option("--output", "-o", help="Of the answer.")
-    ] = Manifest.yaml,
+        Manifest | None,
+        typer.Option("--output", "-o", help="A sentence otherwise, of a dry run YAML."),
+    ] = None,
 ) -> None:
     """The options of the act itself: read by name, see `_submitted`."""
 
@@ -132,6 +139,21 @@ def timeout_seconds(text: str) -> int:
     if not match or int(match[1]) == 0:
         raise UsageError(f"{text!r}: not a time; write 90s, 30m, 12h or 2d")
     return int(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def completed(words: Sequence[str]) -> list[str]:
+    """The words of a command line; a submit's --dry-run that stands alone means =client.
+
+    An option with a value cannot stand alone by itself, see `main`.
+    """
+    command = next((word for word in words if not word.startswith("-")), "")
+    if command != "submit":  # `run train --dry-run` is another one
+        return list(words)
+    known = set(DryRun)
+    return [
+        f"{word}=client" if word == "--dry-run" and following not in known else word
+        for word, following in zip(words, [*words[1:], ""], strict=True)
+    ]
 
 
 class SubmitGroup(TyperGroup):
@@ -152,7 +174,7 @@ class SubmitGroup(TyperGroup):
         wanted = [*job_parameters(function), *_parameters(pod_options, cluster_options)]
         wanted += _parameters(submit_options)
         if cmd_name == "pipeline":
-            wanted = [*wanted, *_parameters(span_options)]
+            wanted = [*map(_of_pipeline, wanted), *_parameters(span_options)]
 
         def start(**options: Any) -> None:
             act(function, options)
@@ -174,6 +196,50 @@ def job_parameters(function: "JobFunction") -> list[inspect.Parameter]:
     from jobs import parameters
 
     return [p for p in parameters(function) if p.name not in SET_BY_SUBMIT]
+
+
+# What the options of one stage mean to a pipeline; None: it refuses them, see `_submit_pipeline`.
+OF_PIPELINE = {
+    "shards": "Pods' worth of work, of each stage.",
+    "items_per_shard": "Or so many items a pod, in each stage; default: the stage's.",
+    "parallelism": "Pods at a time, in each stage; default: all.",
+    "gpus": "GPUs a pod of the training.",
+    "gpu_type": "Of the training, such as NVIDIA-A100-SXM4-80GB: a node label's value.",
+    "nodes": "Pods of the training.",
+    "spot": "Nodes that may be taken away, for all stages.",
+    "queue": "Kueue's LocalQueue, for all stages.",
+    "cpu": "Of each pod of every stage, the training's too, such as 2 or 500m.",
+    "memory": "Of each pod of every stage, the training's too, such as 4Gi.",
+    "disk": "Of each pod of every stage, the training's too, such as 10Gi, for /tmp.",
+    "timeout": "A stage's Job ends then: 90s, 30m, 12h or 2d.",
+    "new_version": "Begin RUN-v2, -v3 … with what RUN reads.",
+    "input": None,
+    "image": None,
+}
+
+
+def _of_pipeline(parameter: inspect.Parameter) -> inspect.Parameter:
+    """The option as a pipeline shows it."""
+    if parameter.name not in OF_PIPELINE:
+        return parameter
+    words, (option, *_) = OF_PIPELINE[parameter.name], parameter.annotation.__metadata__
+    told = copy.copy(option)
+    told.help, told.hidden = words, words is None
+    return parameter.replace(annotation=Annotated[parameter.annotation.__origin__, told])
+
+
+def _check_pipeline(options: Mapping[str, Any]) -> None:
+    """UsageError for what only a stage can be given."""
+    if options["input"] is not None:
+        raise UsageError(
+            f"--input {options['input']}: is a stage's; a pipeline's paintings stand without it: "
+            f"mray submit pipeline {options['input']}"
+        )
+    if options["image"] is not None:
+        raise UsageError(
+            f"--image {options['image']}: a pipeline has an image a stage: give --registry and "
+            "--tag, or name them in mray.toml ([profiles.NAME.images])"
+        )
 
 
 def _parameters(*functions: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -215,7 +281,7 @@ def _submit_stage(function: "JobFunction", options: dict[str, Any]) -> None:
     job_options = complete_options(function, options, root)
     checked_run(options["run"])
     if options["new_version"]:
-        job_options |= new_version(open_store(root), options["run"], options["input"], stage.needs)
+        job_options |= new_version(open_store(root), stage, options)
     container_image = image or profile.container_image(stage.name)
     if options["dry_run"] is not DryRun.client:
         container_image = pinned(container_image)
@@ -233,17 +299,33 @@ def _submit_stage(function: "JobFunction", options: dict[str, Any]) -> None:
         _wait(cluster, ready.output.store, root, ready.output.run, stage.name)
 
 
-def new_version(
-    store: "Store", run: str, input: str | None, needs: tuple[str, ...]
-) -> dict[str, Any]:
-    """The next free RUN-v2, -v3 …, which reads what RUN reads: options for it."""
-    from machineray.runs import run_names
+def new_version(store: "Store", stage: "Stage", options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that make a stage one of the next RUN-v2, -v3 …, which reads what RUN reads."""
+    from machineray.versions import next_version, stage_source
 
-    taken = set(run_names(store))
-    number = next(n for n in range(2, 10_000) if f"{run[:27]}-v{n}" not in taken)
-    name = f"{run[:27]}-v{number}"
+    run = options["run"]
+    name = next_version(store, run)
     say(f"a new version: {name}")
-    return {"run": name, "input": input or (f"{run}/{needs[0]}" if needs else None)}
+    return {"run": name, "input": options["input"] or stage_source(store, run, stage)}
+
+
+def new_pipeline(store: "Store", options: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of the pipeline's: all of its stages are the new run's, from the first one on."""
+    from machineray.drive import run_name
+    from machineray.versions import next_version, pipeline_source
+
+    if options["from_stage"]:
+        stage = options["from_stage"]
+        raise UsageError(
+            f"--from {stage} --new-version: a new version has nothing before {stage}; leave --from "
+            f"out, or take the one stage: mray submit {stage} --new-version"
+        )
+    run = run_name(options)
+    told = {name: options[name] for name in ("paintings", "trained")}
+    source = told if any(told.values()) else pipeline_source(store, run)
+    name = next_version(store, run)
+    say(f"a new version: {name}")
+    return {"run": name, **source}
 
 
 def _submit_pipeline(function: "JobFunction", options: dict[str, Any]) -> None:
@@ -252,6 +334,7 @@ def _submit_pipeline(function: "JobFunction", options: dict[str, Any]) -> None:
     from machineray.storage import open_store
     from machineray.submission import already_done, submit_pipeline
 
+    _check_pipeline(options)
     wanted = called(pod_options, options)
     profile, _ = called(cluster_options, options)
     root = chosen_root(options["root"], profile)
@@ -259,6 +342,8 @@ def _submit_pipeline(function: "JobFunction", options: dict[str, Any]) -> None:
     cluster = open_profile_cluster(profile) if is_real else None
     namespace = cluster.namespace if cluster else profile.namespace or "machineray"
     given = {**options, "root": root}
+    if options["new_version"]:
+        given |= new_pipeline(open_store(root), given)
     ready = pipeline_ready(function, given, profile, namespace, wanted, pin=is_real)
     if options["dry_run"] is not DryRun.no:
         from machineray.kube.manifests import job_manifest
@@ -276,7 +361,7 @@ def _submit_pipeline(function: "JobFunction", options: dict[str, Any]) -> None:
         _wait(cluster, store, root, ready.spec.run, "pipeline")
 
 
-def _show(manifest: Any, cluster: "Cluster | None", output: Manifest, done: str) -> None:
+def _show(manifest: Any, cluster: "Cluster | None", output: Manifest | None, done: str) -> None:
     if manifest is None:
         say(done)
         return
@@ -285,7 +370,7 @@ def _show(manifest: Any, cluster: "Cluster | None", output: Manifest, done: str)
     typer.echo(_rendered(manifest, output), nl=False)
 
 
-def _rendered(value: Any, output: Manifest) -> str:
+def _rendered(value: Any, output: Manifest | None) -> str:
     if output is Manifest.json:
         import json
 
@@ -295,11 +380,11 @@ def _rendered(value: Any, output: Manifest) -> str:
     return str(yaml.safe_dump(value, sort_keys=False, width=100))
 
 
-def _answered(submission: "Submission", output: Manifest) -> None:
-    if output is Manifest.json:
-        typer.echo(_rendered(vars(submission), output), nl=False)
-    else:
+def _answered(submission: "Submission", output: Manifest | None) -> None:
+    if output is None:
         typer.echo(submission.text)
+    else:
+        typer.echo(_rendered(vars(submission), output), nl=False)
 
 
 def _wait(cluster: "Cluster", store: "Store", root: str, run: str, stage: str) -> None:

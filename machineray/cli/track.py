@@ -10,12 +10,15 @@ import typer
 
 from machineray.cli.shared import (
     As,
+    Context,
     Format,
+    Namespace,
     ProfileName,
     Root,
     answer,
     chosen_root,
     open_profile_cluster,
+    placed,
     say,
 )
 from machineray.errors import ClusterError, ConfigurationError, NotFoundError, UsageError
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from machineray.kube.manifests import Json
     from machineray.storage import Store
     from machineray.tracking import Row
+
+    Jobs = dict[tuple[str, str], Json]
 
 WATCH_SECONDS = 2.0
 REASONS_SHOWN = 5
@@ -57,34 +62,39 @@ def status(
     what: What = "",
     root: Root = None,
     profile: ProfileName = None,
+    context: Context = None,
+    namespace: Namespace = None,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Again and again, until all is done or failed.")
     ] = False,
     output: As = Format.text,
 ) -> None:
     """Show how far runs are: the markers in the root, and for what runs now also the cluster."""
-    from machineray.config import load_profile
+    from machineray.runs import has_run
     from machineray.storage import open_store
+    from machineray.tracking import is_over
 
-    loaded = load_profile(profile)
+    loaded = placed(profile, context, namespace)
     place = chosen_root(root, loaded)
     store = open_store(place)
     run, stage = split_name(what) if what else ("", None)
     cluster = tracking_cluster(loaded, place)
     while True:
-        rows = list(_rows(store, cluster, place, run, stage))
-        if run and all(row.state == "not planned" for row in rows):
-            raise NotFoundError(f"{what}: no such run in {store.url}; `mray ls` lists them")
+        jobs = _jobs(cluster, place, run)
+        rows = list(_rows(store, cluster, jobs, run, stage))
+        if run and all(row.state == "not planned" for row in rows) and not has_run(store, run):
+            raise NotFoundError(f"{run}: no such run in {store.url}; `mray ls` lists them")
         _show_rows(rows, output, watch)
-        if not watch or all(row.state in ("complete", "failed", "not planned") for row in rows):
+        if not watch or all(is_over(row, jobs) for row in rows):
             return
         time.sleep(WATCH_SECONDS)
 
 
 def tracking_cluster(profile: "Profile", root: str) -> "Cluster | None":
     """The cluster to ask beside the bucket, where the root is one and a cluster is known."""
-    known = profile.context or os.environ.get("KUBECONFIG") or profile.name != "default"
-    if not root.startswith("s3://") or not (known or os.environ.get("KUBERNETES_SERVICE_HOST")):
+    told = (profile.context, profile.namespace, profile.registry, profile.name != "default")
+    variables = map(os.environ.get, ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"))
+    if not root.startswith("s3://") or not any((*told, *variables)):
         return None
     try:
         return open_profile_cluster(profile)
@@ -93,18 +103,23 @@ def tracking_cluster(profile: "Profile", root: str) -> "Cluster | None":
         return None
 
 
+def _jobs(cluster: "Cluster | None", root: str, run: str) -> "Jobs":
+    """(run, stage) -> Job of a run, or of all; none where no cluster answers."""
+    from machineray.tracking import run_jobs
+
+    try:
+        return run_jobs(cluster, root, run or None) if cluster else {}
+    except ClusterError as error:
+        say(f"{error}; what the bucket knows:")
+        return {}
+
+
 def _rows(
-    store: "Store", cluster: "Cluster | None", root: str, run: str, stage: str | None
+    store: "Store", cluster: "Cluster | None", jobs: "Jobs", run: str, stage: str | None
 ) -> "Iterator[Row]":
     from machineray.runs import StageRun
     from machineray.submission import PIPELINE
-    from machineray.tracking import Row, bucket_row, joined, overview, run_jobs, with_job
-
-    jobs: dict[tuple[str, str], Json] = {}
-    try:
-        jobs = run_jobs(cluster, root, run or None) if cluster else {}
-    except ClusterError as error:
-        say(f"{error}; what the bucket knows:")
+    from machineray.tracking import Row, furthest_row, joined, marked_row, overview, with_job
 
     def told(row: Row) -> Row:
         job = jobs.get((row.run, row.stage))
@@ -114,16 +129,13 @@ def _rows(
             return joined(row, job, str(error)) if job else row
 
     if not run:
-        yield from map(told, overview(store))
+        yield from (told(furthest_row(store, row, jobs)) for row in overview(store))
         return
-    names = [stage] if stage else [*(row.name for row in STAGES)]
-    if (run, PIPELINE) in jobs and stage in (None, PIPELINE):
-        yield told(Row(run, PIPELINE, ""))
-    for name in names:
-        if name != PIPELINE:
-            yield told(bucket_row(StageRun(store, run, name)))
+    driver = [PIPELINE] if (run, PIPELINE) in jobs else []
+    for name in [stage] if stage else [*driver, *(row.name for row in STAGES)]:
+        yield told(marked_row(StageRun(store, run, name)))
     for tool in TOOLS if stage is None else ():
-        if (row := bucket_row(StageRun(store, run, tool.name))).state != "not planned":
+        if (row := marked_row(StageRun(store, run, tool.name))).state != "not planned":
             yield row
 
 
@@ -182,12 +194,15 @@ def logs(
     failed: Annotated[bool, typer.Option("--failed", help="Of failed pods only.")] = False,
     root: Root = None,
     profile: ProfileName = None,
+    context: Context = None,
+    namespace: Namespace = None,
 ) -> None:
     """Print what the pods of a stage say, each line once, with the index of its pod before it."""
     from machineray.cli.submit import timeout_seconds
     from machineray.kube.logs import job_lines
 
-    cluster, job = _cluster_job(what, root, profile)
+    loaded = placed(profile, context, namespace)
+    cluster, job = _cluster_job(what, root, loaded)
     seconds = None if since is None else timeout_seconds(since)
     for line in job_lines(
         cluster,
@@ -201,14 +216,12 @@ def logs(
         typer.echo(f"[{'?' if line.index is None else line.index}] {line.text}")
 
 
-def _cluster_job(what: str, root: str | None, profile: str | None) -> "tuple[Cluster, Json]":
+def _cluster_job(what: str, root: str | None, profile: "Profile") -> "tuple[Cluster, Json]":
     """(cluster, Job) of RUN/STAGE; NotFoundError when the cluster has no such Job."""
-    from machineray.config import load_profile
     from machineray.tracking import run_jobs
 
     run, stage = split_stage(what)
-    loaded = load_profile(profile)
-    place, cluster = chosen_root(root, loaded), open_profile_cluster(loaded)
+    place, cluster = chosen_root(root, profile), open_profile_cluster(profile)
     job = run_jobs(cluster, place, run).get((run, stage))
     if job is None:
         raise NotFoundError(
@@ -225,16 +238,17 @@ def wait(
     ] = None,
     root: Root = None,
     profile: ProfileName = None,
+    context: Context = None,
+    namespace: Namespace = None,
 ) -> None:
     """Wait until every stage named is complete, by its markers; exit 1 as soon as one failed."""
     from machineray.cli.submit import timeout_seconds
-    from machineray.config import load_profile
     from machineray.log import show
     from machineray.storage import open_store
     from machineray.tracking import Target, waited
 
     targets = [Target(*split_stage(name)) for name in what]
-    loaded = load_profile(profile)
+    loaded = placed(profile, context, namespace)
     place, cluster = chosen_root(root, loaded), open_profile_cluster(loaded)
     seconds = None if timeout is None else timeout_seconds(timeout)
     show(waited(cluster, open_store(place), place, targets, seconds))
@@ -244,14 +258,15 @@ def cancel(
     what: Annotated[str, typer.Argument(metavar="RUN[/STAGE]")],
     root: Root = None,
     profile: ProfileName = None,
+    context: Context = None,
+    namespace: Namespace = None,
 ) -> None:
     """End the Jobs of a run, or of one stage; what is done stays, and submit goes on from it."""
-    from machineray.config import load_profile
     from machineray.storage import open_store
     from machineray.tracking import cancelled
 
     run, stage = split_name(what)
-    loaded = load_profile(profile)
+    loaded = placed(profile, context, namespace)
     place, cluster = chosen_root(root, loaded), open_profile_cluster(loaded)
     for sentence in cancelled(cluster, open_store(place), place, run, stage):
         typer.echo(sentence)

@@ -6,7 +6,7 @@ and of nimg, so a checkpoint and the same arguments go on exactly where the trai
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -62,7 +62,9 @@ class Config:
     seed: int = 0
     kimg: float | None = None
     x_mirror: bool = True
-    dataset: str = ""  # a hash of the pictures, for the record
+    # For the record: a hash of the pictures, and whom they are owed to.
+    dataset: str = ""
+    credits: Mapping[str, Any] | None = None
 
     @property
     def total_nimg(self) -> int:
@@ -228,7 +230,7 @@ def _check_images(images: Pictures, preset: Preset) -> None:
 def _check_same(config: Config, about: dict[str, Any]) -> None:
     """A checkpoint of other arguments is refused, with what differs; kimg may grow."""
     for name, value in config.about().items():
-        if name not in ("kimg", "machineray", "dataset") and about.get(name) != value:
+        if name not in ("kimg", "machineray", "dataset", "credits") and about.get(name) != value:
             raise InputError(
                 f"the checkpoint was made with {name} {about.get(name)}, not {value}: take the "
                 "same arguments, or a new --run"

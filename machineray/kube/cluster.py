@@ -46,9 +46,10 @@ KINDS = {
     "Role": Kind("rbac.authorization.k8s.io/v1", "roles"),
     "RoleBinding": Kind("rbac.authorization.k8s.io/v1", "rolebindings"),
     "PriorityClass": Kind("scheduling.k8s.io/v1", "priorityclasses", namespaced=False),
-    "ClusterQueue": Kind("kueue.x-k8s.io/v1beta1", "clusterqueues", namespaced=False),
-    "LocalQueue": Kind("kueue.x-k8s.io/v1beta1", "localqueues"),
-    "Workload": Kind("kueue.x-k8s.io/v1beta1", "workloads"),
+    # Kueue from 0.15 on; v1beta1 is no longer served by the newest.
+    "ClusterQueue": Kind("kueue.x-k8s.io/v1beta2", "clusterqueues", namespaced=False),
+    "LocalQueue": Kind("kueue.x-k8s.io/v1beta2", "localqueues"),
+    "Workload": Kind("kueue.x-k8s.io/v1beta2", "workloads"),
 }
 
 
