@@ -69,3 +69,8 @@ def test_a_job_whose_service_is_refused_goes_again(
     allow(cluster, namespace, "services", "1")
     mray(*submit)
     assert len(cluster.list("Job")) == len(cluster.list("Service")) == 1
+
+    # As if the submit had been killed between the two.
+    cluster.delete("Service", cluster.list("Service")[0]["metadata"]["name"])
+    assert "already running" in mray(*submit).stdout
+    assert len(cluster.list("Job")) == len(cluster.list("Service")) == 1
