@@ -32,11 +32,11 @@ STAGE = "doctor"
 NOT_OURS = ("services.nodeports", "services.loadbalancers")  # no submit makes such a Service
 NO_GPU = ("requests.nvidia.com/gpu", "0")  # as a namespace without GPUs says it
 
-# What the Role mray-submitter grants: verb, API group, resource, subresource.
+# What a submit needs of the Role mray-submitter: API group, resource, subresource, verb.
 NEEDED = (
     *(("batch", "jobs", "", verb) for verb in ("create", "get", "list", "watch", "delete")),
-    *(("", "services", "", verb) for verb in ("create", "get", "delete")),
-    *(("", "pods", "", verb) for verb in ("get", "list", "watch")),
+    *(("", "services", "", verb) for verb in ("create", "get")),
+    *(("", "pods", "", verb) for verb in ("list", "watch")),
     ("", "pods", "log", "get"),
     ("", "events", "", "list"),
 )

@@ -6,6 +6,7 @@ cluster, and the Job's name is made of the plan: whoever submits the same thing 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -308,6 +309,8 @@ def _cleared(cluster: "Cluster", spec: JobSpec) -> Submission | None:
             continue  # a run of the same name in another bucket
         if job_state(job).state in ("pending", "queued", "running"):
             check_arguments(spec, job)
+            if job["metadata"]["name"] == spec.name:
+                _serve(cluster, spec, job)
             return _running(replace(spec, name=job["metadata"]["name"]))
         cluster.delete("Job", job["metadata"]["name"], wait_seconds=GONE_SECONDS)
     return None
@@ -331,13 +334,19 @@ def _created(cluster: "Cluster", spec: JobSpec, manifest: Json) -> Json | None:
         job = cluster.create(manifest)
     except AlreadyExistsError:
         return None
-    if spec.service:
-        try:
-            cluster.create(service_manifest(spec, job))
-        except MachineRayError:
-            cluster.delete("Job", spec.name)
-            raise
+    try:
+        _serve(cluster, spec, job)
+    except MachineRayError:
+        cluster.delete("Job", spec.name)
+        raise
     return job
+
+
+def _serve(cluster: "Cluster", spec: JobSpec, job: Json) -> None:
+    """Give a Job over several nodes its Service, also where its submit was killed in between."""
+    if spec.service:
+        with suppress(AlreadyExistsError):
+            cluster.create(service_manifest(spec, job))
 
 
 # -- the pipeline's own Job

@@ -22,6 +22,7 @@ CURVES = (
     Curve("recall", "Variety", "Share of the paintings that its samples come near to."),
     Curve("loss_g", "Generator loss", "How easily its pictures are told from paintings."),
     Curve("loss_d", "Discriminator loss", "How unsure the judge of the pictures is."),
+    Curve("energy", "Distance of batches", "0 where its pictures vary as the paintings do."),
     Curve("r_t", "Overfitting", "At 1 the judge knows the paintings by heart."),
     Curve("ada_p", "Augmentation", "How often ADA alters what the judge sees."),
     Curve("images_per_second", "Speed", "Pictures a second."),

@@ -22,8 +22,10 @@ def main(words: list[str]) -> int:
     settings = parse_args([*words[:place], "-m", module])  # type: ignore[no-untyped-call]
     settings.training_script_args = arguments
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # else a page on that; a job sets its own
-    # The processes say themselves what is wrong, in one line.
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    # The processes say themselves what is wrong, in one line; its modules have levels of their own.
+    for name in ("torch.distributed", *logging.root.manager.loggerDict):
+        if name.startswith("torch.distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         run(settings)  # type: ignore[no-untyped-call]
     except ChildFailedError as error:

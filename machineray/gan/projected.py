@@ -31,6 +31,7 @@ COLOUR_WIDTHS = (3, 64, 128, 256)
 SPREAD_GAIN = 4.0  # of the deviation in a batch, so that spectral norm does not mute it
 INPUT_PX = 128  # what the feature network sees; larger and smaller pictures are resized
 STRIDE = 32  # of its last maps
+COMPARED = (2, 3)  # the maps by whose means whole pictures are compared: strides 16 and 32
 
 
 class RandomProjection(nn.Module):
@@ -163,6 +164,10 @@ class ProjectedDiscriminator(nn.Module):
             maps: list[Tensor] = self.projection(self.features(seen))
         small = (height * COLOUR_PX // INPUT_PX, width * COLOUR_PX // INPUT_PX)
         return [*maps, _fitted(images, small)]
+
+    def means(self, maps: list[Tensor]) -> list[Tensor]:
+        """Projected maps -> what a picture is as a whole: (N, C) for each of COMPARED."""
+        return [at_least_single(maps[level]).mean(dim=(2, 3)) for level in COMPARED]
 
     def judge(self, maps: list[Tensor]) -> Tensor:
         """Projected maps -> logits (N, L)."""

@@ -15,6 +15,7 @@ from machineray.gan.ada import Adaptation
 from machineray.gan.compute import Compute
 from machineray.gan.layers import at_least_single
 from machineray.gan.losses import (
+    energy_distance,
     hinge_g,
     hinge_gen,
     hinge_real,
@@ -40,6 +41,7 @@ R1_EVERY = 16
 PATH_LENGTH_EVERY = 4
 PATH_LENGTH_DECAY = 0.01
 W_AVG_DECAY = 0.998
+ENERGY_WEIGHT = 1.0
 BETAS = (0.0, 0.99)
 
 Values = dict[str, Tensor]
@@ -103,6 +105,11 @@ def _adam(network: torch.nn.Module, rate: float, every: int, is_lazy: bool) -> t
 def has_r1(preset: Preset) -> bool:
     """Whether a training of this preset has the penalty of large gradients."""
     return preset.discriminator == "stylegan2"
+
+
+def has_energy(preset: Preset) -> bool:
+    """Whether generated pictures are compared with real ones as wholes, too."""
+    return preset.discriminator == "projected"
 
 
 def has_path_length(preset: Preset) -> bool:
@@ -210,8 +217,8 @@ def step(training: Training, real_img: Tensor) -> Values:
     # In one pass, the pictures that the discriminator learns from are judged for the generator,
     # too. Several save memory, which kept pictures would cost: they are made once more.
     kept = [_made(part) for part in todo] if len(todo) == 1 else None
-    values = _discriminator_step(training, real_img, todo, kept)
-    values |= _generator_step(training, todo, kept)
+    values, real_means = _discriminator_step(training, real_img, todo, kept)
+    values |= _generator_step(training, todo, kept, real_means)
     # The regularisers come last: until the generator's step the graph of its pictures is kept.
     if has_r1(preset) and iteration % R1_EVERY == 0:
         values |= _r1_step(training, real_img, todo)
@@ -241,7 +248,9 @@ def _made(part: Pass) -> Made:
 
 def _discriminator_step(
     training: Training, real_img: Tensor, todo: list[Pass], kept: list[Made] | None
-) -> Values:
+) -> tuple[Values, list[list[Tensor]]]:
+    """The values, and what the real pictures of each pass are as a whole."""
+    real_means = []
     discriminator, zero = training.discriminator, torch.zeros((), device=training.compute.device)
     loss_real, loss_gen = _LOSSES_D[training.preset.discriminator]
     told = ("loss_d", "logits_real", "logits_gen", "sign_real")
@@ -251,6 +260,7 @@ def _discriminator_step(
             made = kept[number] if kept else _made(part)
             seen = _augmented(training, real_img[part.place], part.random("augment real"))
             real_maps = discriminator.project(seen)
+            real_means.append(discriminator.means(real_maps))
         # One after the other: the maps of only one are kept at a time.
         with training.compute.autocast():
             logits = at_least_single(training.judge(real_maps))
@@ -261,24 +271,54 @@ def _discriminator_step(
             logits = at_least_single(training.judge([x.detach() for x in made.maps]))
         loss = loss_gen(logits)
         sums.add(loss, part.weight, loss_d=loss, logits_gen=logits.mean())
-    return sums.descend(training.compute.world)
+    return sums.descend(training.compute.world), real_means
 
 
-def _generator_step(training: Training, todo: list[Pass], kept: list[Made] | None) -> Values:
+def _generator_step(
+    training: Training,
+    todo: list[Pass],
+    kept: list[Made] | None,
+    real_means: list[list[Tensor]],
+) -> Values:
+    """Be taken for real, and, where there are features to see it by, be as varied as the real."""
     zero = torch.zeros((), device=training.compute.device)
-    generator = training.generator
-    sums = Sums(training.optimizer_g, loss_g=zero, w_mean=torch.zeros_like(generator.w_avg))
+    generator, w_mean = training.generator, torch.zeros_like(training.generator.w_avg)
+    sums = Sums(training.optimizer_g, loss_g=zero, energy=zero, w_mean=w_mean)
     for number, part in enumerate(todo):
         made = kept[number] if kept else _made(part)
         with training.compute.autocast():
             logits = at_least_single(training.judge(made.maps))
         loss = _LOSSES_G[training.preset.discriminator](logits)
-        sums.add(loss, part.weight, loss_g=loss, w_mean=made.w_mean)
+        energy = _energy(training, made.maps, real_means[number])
+        whole = loss + ENERGY_WEIGHT * energy
+        sums.add(whole, part.weight, loss_g=loss, energy=energy, w_mean=made.w_mean)
     values = sums.descend(training.compute.world)
     w_mean = values.pop("w_mean")
+    if not has_energy(training.preset):
+        values.pop("energy")
     if isinstance(generator, StyleGAN2Generator):  # the mean of the light one is 0 by definition
         generator.w_avg.lerp_(w_mean, 1 - W_AVG_DECAY)
     return values
+
+
+def _energy(training: Training, maps: list[Tensor], real_means: list[Tensor]) -> Tensor:
+    """Distance of generated pictures from real ones as wholes; mean over groups and levels.
+
+    The heads judge patches, and each picture by itself. This compares what batches are like in
+    the frozen features: generative moment matching there (dos Santos et al. 2019, 1904.02762), by
+    the energy distance, which also drives the pictures of a batch apart (DECISIONS.md).
+    """
+    group = training.preset.group
+    found = [
+        energy_distance(one, other)
+        for means, real in zip(training.discriminator.means(maps), real_means, strict=True)
+        for one, other in zip(_grouped(means, group), _grouped(real, group), strict=True)
+    ]
+    return torch.stack(found).mean() if found else maps[0].new_zeros(())
+
+
+def _grouped(rows: Tensor, group: int) -> tuple[Tensor, ...]:
+    return torch.unbind(rows.reshape(-1, group, rows.shape[1]))
 
 
 def _r1_step(training: Training, real_img: Tensor, todo: list[Pass]) -> Values:

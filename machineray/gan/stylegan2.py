@@ -175,6 +175,10 @@ class StyleGAN2Discriminator(nn.Module):
         """What does not learn: nothing here."""
         return [images]
 
+    def means(self, maps: list[Tensor]) -> list[Tensor]:
+        """What whole pictures are compared by: nothing here, it has no frozen features."""
+        return []
+
     def judge(self, maps: list[Tensor]) -> Tensor:
         """[(N, 3, H, W) in [-1, 1]] -> logits (N,)."""
         (images,) = maps

@@ -283,6 +283,8 @@ def _container(spec: JobSpec) -> Json:
     if spec.stage == "train":
         mounts.append({"name": "shm", "mountPath": "/dev/shm"})
     env = {"HOME": "/tmp", "JOB_COMPLETIONS": str(spec.completions), **spec.env}
+    if spec.command:  # torchrun, which would kill its processes 30 s after they are told to stop
+        env["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(spec.grace_seconds)
     return {
         "name": spec.stage,
         "image": spec.container_image,

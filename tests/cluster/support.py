@@ -33,6 +33,13 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout + done.stderr
 
 
+def gpus_of_the_cluster(cluster: Cluster) -> int:
+    return sum(
+        int(node["status"].get("allocatable", {}).get("nvidia.com/gpu", 0))
+        for node in cluster.list("Node")
+    )
+
+
 def submit_generate(mray: Mray, *words: str, rc: int = 0) -> str:
     return said(mray("submit", "generate", "--run", "demo", *SMALL, *words, rc=rc))
 

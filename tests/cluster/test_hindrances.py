@@ -1,11 +1,10 @@
-"""Pods that cannot begin, and who may do what: `mray status` says why in words."""
+"""Pods that cannot begin: `mray status` says why in words; and a submit that fails half-way."""
 
 import json
 import os
 
 import pytest
 
-from machineray.cluster_doctor import NEEDED
 from machineray.kube.cluster import Cluster
 from tests.cluster.conftest import SMALL, Mray, kubectl, on_the_cluster
 from tests.cluster.support import said, status_says, submit_generate, until
@@ -33,58 +32,45 @@ def test_a_gpu_that_no_node_has(mray: Mray) -> None:
     mray("cancel", "other/train")
 
 
-def allow_pods(cluster: Cluster, namespace: str, number: str) -> None:
-    patch = json.dumps({"spec": {"hard": {"pods": number}}})
+def allow(cluster: Cluster, namespace: str, what: str, number: str) -> None:
+    patch = json.dumps({"spec": {"hard": {what: number}}})
     kubectl("-n", namespace, "patch", "resourcequota", "mray", "--type=merge", "-p", patch)
 
     def is_known() -> bool:
         quota = cluster.get("ResourceQuota", "mray") or {}
-        return bool(quota.get("status", {}).get("hard", {}).get("pods") == number)
+        return bool(quota.get("status", {}).get("hard", {}).get(what) == number)
 
     until("the quota counts", is_known)
 
 
 @pytest.mark.usefixtures("trained")
 def test_a_full_quota(mray: Mray, cluster: Cluster, namespace: str) -> None:
-    allow_pods(cluster, namespace, "0")
+    allow(cluster, namespace, "pods", "0")
     submit_generate(mray, "--seeds", "0-31")
     quota = f"quota mray of namespace {namespace} is full"
     status_says(mray, "demo/generate", quota, "allowed pods=0")
-    allow_pods(cluster, namespace, "10")
+    allow(cluster, namespace, "pods", "10")
     mray("wait", "demo/generate", "--timeout", "3m")
 
 
-def may(namespace: str, verb: str, resource: str, subresource: str = "") -> bool:
-    """Whether a person of the group that k8s/base names may do it."""
-    person = ("-n", namespace, "--as=person", "--as-group=mray-submitters")
-    part = (f"--subresource={subresource}",) if subresource else ()
-    words = ("auth", "can-i", verb, resource, *part)
-    return kubectl(*person, *words, check=False).strip() == "yes"
+@pytest.mark.usefixtures("trained")
+def test_a_job_whose_service_is_refused_goes_again(
+    mray: Mray, cluster: Cluster, namespace: str
+) -> None:
+    words = ("--run", "pair", "--input", "demo/augment", "--preset", "tiny", "--kimg", "0.1")
+    submit = ("submit", "train", *words, *SMALL, "--nodes", "2")
+    allow(cluster, namespace, "services", "0")
+    told = mray(*submit, rc=1)
+    assert told.stdout == "" and told.stderr.count("\n") == 1
+    assert f"namespace {namespace}: the quota does not allow it" in told.stderr
+    assert "limited: services=0" in told.stderr
+    until("the Job goes", lambda: not cluster.list("Job"))
+    assert cluster.list("Service") == []
+    allow(cluster, namespace, "services", "1")
+    mray(*submit)
+    assert len(cluster.list("Job")) == len(cluster.list("Service")) == 1
 
-
-def test_the_submitters_role_is_enough(namespace: str) -> None:
-    lacking = [
-        (verb, resource, subresource)
-        for group, resource, subresource, verb in NEEDED
-        if not may(namespace, verb, f"{resource}.{group}" if group else resource, subresource)
-    ]
-    assert not lacking
-
-
-def test_the_submitters_role_is_no_more_than_that(namespace: str) -> None:
-    forbidden = [
-        *(("secrets", "", verb) for verb in ("get", "list", "create", "watch")),
-        *(("pods", "", verb) for verb in ("create", "delete", "patch")),
-        ("pods", "exec", "create"),
-        ("pods", "attach", "create"),
-        ("jobs.batch", "", "patch"),
-        ("rolebindings.rbac.authorization.k8s.io", "", "create"),
-        ("resourcequotas", "", "patch"),
-    ]
-    allowed = [
-        (verb, resource, subresource)
-        for resource, subresource, verb in forbidden
-        if may(namespace, verb, resource, subresource)
-    ]
-    assert not allowed
-    assert not may("default", "create", "jobs.batch")
+    # As if the submit had been killed between the two.
+    cluster.delete("Service", cluster.list("Service")[0]["metadata"]["name"])
+    assert "already running" in mray(*submit).stdout
+    assert len(cluster.list("Job")) == len(cluster.list("Service")) == 1

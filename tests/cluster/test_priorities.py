@@ -6,16 +6,9 @@ from machineray.kube.cluster import Cluster
 from machineray.runs import StageRun
 from machineray.storage import open_store
 from tests.cluster.conftest import SMALL, Mray, on_the_cluster
-from tests.cluster.support import catalog, pods, until
+from tests.cluster.support import catalog, gpus_of_the_cluster, pods, until
 
 pytestmark = on_the_cluster(600)
-
-
-def gpus_of_the_cluster(cluster: Cluster) -> int:
-    return sum(
-        int(node["status"].get("allocatable", {}).get("nvidia.com/gpu", 0))
-        for node in cluster.list("Node")
-    )
 
 
 def running(cluster: Cluster, stage: str) -> list[str]:

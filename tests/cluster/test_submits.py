@@ -1,6 +1,7 @@
 """Submitting again, at the same moment, and after a driver's death: each Job is made once."""
 
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,6 +14,7 @@ from tests.cluster.support import (
     catalog,
     driver_pods,
     drop_markers,
+    evict_pod,
     kill_pod,
     only_job,
     said,
@@ -65,22 +67,27 @@ def test_markers_count_and_not_the_jobs_word(mray: Mray, cluster: Cluster, root:
     assert {index: output.done(index) for index in kept} == kept
 
 
-def kill_driver(cluster: Cluster, namespace: str, stage: str) -> dict[str, str]:
-    """Kill the driver when it has submitted a stage; the Jobs at that moment."""
+Harm = Callable[[str, str], None]
+
+
+def end_driver(cluster: Cluster, namespace: str, stage: str, harm: Harm) -> dict[str, str]:
+    """Do the driver harm when it has submitted a stage; the Jobs at that moment."""
     until(f"{stage} is submitted", lambda: stage in stage_jobs(cluster).values())
     driver = until("the driver runs", lambda: driver_pods(cluster))[0]
-    kill_pod(namespace, driver)
+    harm(namespace, driver)
+    until("another driver runs", lambda: set(driver_pods(cluster)) - {driver})
     return stage_jobs(cluster)
 
 
+@pytest.mark.parametrize("harm", [kill_pod, evict_pod])
 @pytest.mark.usefixtures("trained")
-def test_a_driver_that_is_killed_twice_makes_each_job_once(
-    mray: Mray, cluster: Cluster, namespace: str, root: str
+def test_a_driver_that_is_ended_twice_makes_each_job_once(
+    mray: Mray, cluster: Cluster, namespace: str, root: str, harm: Harm
 ) -> None:
     words = ("--trained", "demo/train", "--run", "more", "--seeds", "0-7")
     mray("submit", "pipeline", *words, "--cpu", "50m", "--memory", "2Gi")
-    seen = kill_driver(cluster, namespace, "generate")
-    seen |= kill_driver(cluster, namespace, "finish")
+    seen = end_driver(cluster, namespace, "generate", harm)
+    seen |= end_driver(cluster, namespace, "finish", harm)
     mray("wait", "more/pipeline")
     seen |= stage_jobs(cluster)
     assert Counter(seen.values()) == dict.fromkeys(("pipeline", "generate", "finish", "gallery"), 1)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from machineray.gan.losses import (
+    energy_distance,
     hinge_g,
     hinge_gen,
     hinge_real,
@@ -80,3 +81,47 @@ def test_hinge_losses_ask_for_no_more_than_a_margin_of_one() -> None:
     assert float(hinge_real(torch.tensor([0.0, -2.0]))) == 2
     assert float(hinge_gen(torch.tensor([0.0, 2.0]))) == 2
     assert float(hinge_g(torch.tensor([-1.0, 4.0]))) == -1.5
+
+
+def samples(count: int, seed: int, shift: float = 0.0) -> Tensor:
+    """Normal ones in three dimensions, moved along the first."""
+    rng = torch.Generator().manual_seed(seed)
+    drawn = torch.randn(count, 3, dtype=torch.float64, generator=rng)
+    return drawn + torch.tensor([shift, 0.0, 0.0], dtype=torch.float64)
+
+
+def test_the_energy_distance_is_that_of_all_pairs() -> None:
+    one, other = samples(3, 1), samples(4, 2, shift=1)
+
+    def mean(pairs: list[tuple[Tensor, Tensor]]) -> float:
+        return sum(float((x - y).norm()) for x, y in pairs) / len(pairs)
+
+    across = mean([(x, y) for x in one for y in other])
+    within_one = mean([(x, y) for i, x in enumerate(one) for j, y in enumerate(one) if i != j])
+    within_other = mean(
+        [(x, y) for i, x in enumerate(other) for j, y in enumerate(other) if i != j]
+    )
+    expected = (2 * across - within_one) / within_other - 1
+    assert float(energy_distance(one, other)) == pytest.approx(expected)
+
+
+def test_one_source_has_no_energy_distance_and_its_scale_does_not_count() -> None:
+    one, other, far = samples(2000, 1), samples(2000, 2), samples(2000, 3, shift=2)
+    assert float(energy_distance(one, other)) == pytest.approx(0, abs=0.01)
+    apart = float(energy_distance(far, other))
+    assert apart > 0.3
+    assert float(energy_distance(50 * far, 50 * other)) == pytest.approx(apart)
+
+
+def test_samples_that_are_alike_are_driven_apart() -> None:
+    """They lie in the middle of what is real: to be nearer to it in the mean helps nobody."""
+    one = (samples(8, 1) / 100).requires_grad_()
+    (gradient,) = torch.autograd.grad(energy_distance(one, samples(4000, 2)), one)
+    moved = (one - gradient).detach()
+    assert float(torch.pdist(moved).mean()) > 2 * float(torch.pdist(one.detach()).mean())
+
+
+def test_a_single_sample_has_no_energy_distance() -> None:
+    alone = samples(1, 1).requires_grad_()
+    assert float(energy_distance(alone, samples(4, 2)).detach()) == 0
+    assert float(energy_distance(samples(4, 2), alone).detach()) == 0

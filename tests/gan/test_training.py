@@ -48,6 +48,7 @@ def test_the_events_of_a_run(small: Preset, images: NDArray[np.uint8]) -> None:
     for _, told in values(events):
         assert {"loss_g", "loss_d", "logits_real", "logits_gen"} <= told.keys()
         assert np.isfinite(list(told.values())).all()
+        assert ("energy" in told) == (small.discriminator == "projected")
     snapshots = [event for event in events if isinstance(event, Snapshot)]
     assert snapshots[0].nimg == 0
     assert snapshots[-1].nimg == 24

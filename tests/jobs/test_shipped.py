@@ -9,6 +9,7 @@ from PIL import Image
 
 from jobs import SHIPPED, Job
 from jobs.augment import augment
+from jobs.finish import Upscale, finish
 from jobs.generate import generate
 from jobs.networks import read_snapshot
 from jobs.pipeline import pipeline, steps
@@ -56,6 +57,18 @@ def test_a_training_begins_with_it_in_any_shape(
     snapshot = load_snapshot(job.output.read("snapshot.safetensors"), "s")
     before = load_snapshot(*read_snapshot(SHIPPED)).about
     assert snapshot.about["head_start"] == before["nimg"] + before["head_start"]
+    assert snapshot.about["credits"]["paintings"] == 2
+    assert snapshot.about["credits"]["began_with"] == before["credits"]
+
+
+def test_its_artworks_say_whose_paintings_it_learned_from(tmp_path: Path) -> None:
+    job = Job(stage="generate", run="look", root=str(tmp_path))
+    list(generate(job, snapshot=SHIPPED, seeds="0"))
+    job = Job(stage="finish", run="look", root=str(tmp_path))
+    list(finish(job, upscale=Upscale.none))
+    credits = json.loads(job.output.read("artworks/seed000000.json"))["credits"]
+    assert credits["paintings"] == sum(credits["rights"].values()) == 301
+    assert credits["artists"]["Piet Mondrian"] == 47
 
 
 def test_the_pipeline_gives_it_to_the_training() -> None:

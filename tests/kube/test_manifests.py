@@ -11,7 +11,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs import defaults_of, function_of
 from machineray.errors import TemporaryError
+from machineray.gan.training import FIRST_CHECKPOINT_SECONDS
 from machineray.kube.manifests import (
     GPU_TYPE_LABELS,
     JobSpec,
@@ -74,6 +76,32 @@ def test_training_has_shared_memory_and_the_others_have_not() -> None:
     assert names == ["tmp", "shm"]
     others = pod(replace(SPEC, stage="unframe"))["volumes"]
     assert [volume["name"] for volume in others] == ["tmp"]
+
+
+def test_grace_and_the_period_of_checkpoints_go_together() -> None:
+    """A training that is told to stop has longer than others, for a step and a checkpoint. A node
+    that goes at once costs the work since the last one: at first less than that time, later a
+    period, which is longer.
+    """
+    files = (PROJECT / "k8s" / "jobs").glob("*.yaml")
+    pods = {
+        path.stem: yaml.safe_load(path.read_text())["spec"]["template"]["spec"] for path in files
+    }
+    grace = {stage: pod["terminationGracePeriodSeconds"] for stage, pod in pods.items()}
+    assert grace == {stage.name: stage.pod.grace_seconds for stage in STAGES}
+    assert grace["train"] > max(grace[stage] for stage in grace if stage != "train")
+    assert "--checkpoint-seconds" not in pods["train"]["containers"][0]["args"]
+    period = defaults_of(function_of("train"))["checkpoint_seconds"]
+    assert FIRST_CHECKPOINT_SECONDS < grace["train"] < period
+
+
+def test_the_processes_of_a_torchrun_have_the_pods_grace() -> None:
+    """Of its own accord it kills them 30 s after they are told to stop."""
+    many = replace(SPEC, command=torchrun(SPEC.name, 1, 2, "jobs.train"), grace_seconds=90)
+    told = {"name": "TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "value": "90"}
+    assert told in pod(many)["containers"][0]["env"]
+    names = [entry["name"] for entry in pod(SPEC)["containers"][0]["env"]]
+    assert "TORCH_ELASTIC_SHUTDOWN_TIMEOUT" not in names
 
 
 def test_what_an_exit_means() -> None:
