@@ -26,7 +26,7 @@ from machineray.kube.manifests import (
     service_manifest,
     torchrun,
 )
-from machineray.kube.words import job_state
+from machineray.kube.words import is_at_work
 from machineray.runs import (
     Plan,
     StageRun,
@@ -307,7 +307,7 @@ def _cleared(cluster: "Cluster", spec: JobSpec) -> Submission | None:
         root = job["metadata"].get("annotations", {}).get(f"{LABEL}/root")
         if root != spec.annotations[f"{LABEL}/root"]:
             continue  # a run of the same name in another bucket
-        if job_state(job).state in ("pending", "queued", "running"):
+        if is_at_work(job):
             check_arguments(spec, job)
             if job["metadata"]["name"] == spec.name:
                 _serve(cluster, spec, job)

@@ -20,7 +20,7 @@ from machineray.errors import (
     WaitTimeoutError,
 )
 from machineray.kube.manifests import LABEL, Json, selector
-from machineray.kube.words import JobState, asks_pods, job_state, why
+from machineray.kube.words import JobState, asks_pods, is_at_work, job_state, why
 from machineray.log import Event, Note, Progress
 from machineray.runs import StageRun, described_run, done_items, has_run, run_names
 from machineray.stages import STAGES, TOOLS, tool_named
@@ -155,11 +155,6 @@ def is_over(row: Row, jobs: Mapping[tuple[str, str], Json]) -> bool:
     if row.state == "not planned":
         return not is_at_work(jobs.get((row.run, PIPELINE)))
     return row.state in FINISHED
-
-
-def is_at_work(job: Json | None) -> bool:
-    """Whether the Job runs or waits to run."""
-    return job is not None and job_state(job).state in ("pending", "queued", "running")
 
 
 def with_job(cluster: "Cluster | None", row: Row, job: Json | None) -> Row:

@@ -73,9 +73,8 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
     except PassingTrouble as error:
         raise TemporaryError(f"{error}; {LATER}") from error
     except (Changed, Unfit) as error:
-        if isinstance(
-            error, Changed
-        ):  # it may have been a page in its place, of a fence or a guard
+        # It may have been a page in its place, of a fence or a guard.
+        if isinstance(error, Changed):
             web.forget(error.url)
         if not kept:
             raise

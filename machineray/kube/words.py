@@ -106,6 +106,11 @@ def job_state(job: Json) -> JobState:
     )
 
 
+def is_at_work(job: Json | None) -> bool:
+    """Whether the Job runs or waits to run."""
+    return job is not None and job_state(job).state in ("pending", "queued", "running")
+
+
 def asks_pods(job: Json) -> bool:
     """Does `why` need pods and events: is something missing, not ready or failed?
 

@@ -16,11 +16,9 @@ from machineray.collect.painting import (
     life_in,
 )
 from machineray.collect.sites.reading import (
+    listed,
     listed_estimate,
     number_of,
-    parsed,
-    require,
-    rows_of,
     text_of,
 )
 
@@ -64,14 +62,9 @@ def search(term: str, page: int) -> str:
 
 
 def found_in(text: str, where: str) -> tuple[int, list[Mapping[str, Any]]]:
-    """A page of the search -> (how many there are in all, its records)."""
-    value = parsed(text, where)
-    rows = rows_of(value, where, "data")
-    for row in rows[:1]:
-        require(row, ("id", "title", "image_id", "is_public_domain"), where)
-    pagination = value.get("pagination")
-    total = number_of(pagination.get("total")) if isinstance(pagination, Mapping) else None
-    return len(rows) if total is None else total, rows
+    """A page of the list -> (how many there are in all, its records)."""
+    fields = ("id", "title", "image_id", "is_public_domain")
+    return listed(text, where, "data", fields, "pagination", "total")
 
 
 def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candidate:

@@ -19,6 +19,7 @@ from machineray.collect.painting import (
 from machineray.collect.sites.reading import (
     Patience,
     by_size,
+    listed,
     listed_estimate,
     number_of,
     objects_of,
@@ -70,13 +71,8 @@ def search(term: str, skip: int) -> str:
 
 def found_in(text: str, where: str) -> tuple[int, list[Mapping[str, Any]]]:
     """A page of the list -> (how many there are in all, its records)."""
-    value = parsed(text, where)
-    rows = rows_of(value, where, "data")
-    for row in rows[:1]:
-        require(row, ("id", "title", "creators", "images"), where)
-    info = value.get("info")
-    total = number_of(info.get("total")) if isinstance(info, Mapping) else None
-    return len(rows) if total is None else total, rows
+    fields = ("id", "title", "creators", "images")
+    return listed(text, where, "data", fields, "info", "total")
 
 
 def record_in(text: str, where: str) -> Mapping[str, Any]:

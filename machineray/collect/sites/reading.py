@@ -72,6 +72,24 @@ def rows_of(value: Any, where: str, *path: str) -> list[Mapping[str, Any]]:
     return value
 
 
+def listed(
+    text: str, where: str, name: str, fields: Iterable[str], *total: str
+) -> tuple[int, list[Mapping[str, Any]]]:
+    """A page of a list -> (how many there are in all, its records, which stand at `name`).
+
+    The first record has to have the fields. The number stands at value[total[0]][total[1]]…; where
+    it does not, it is that of the records.
+    """
+    value = parsed(text, where)
+    rows = rows_of(value, where, name)
+    for row in rows[:1]:
+        require(row, fields, where)
+    for step in total:
+        value = value.get(step) if isinstance(value, Mapping) else None
+    count = number_of(value)
+    return len(rows) if count is None else count, rows
+
+
 def objects_of(value: Any) -> list[Mapping[str, Any]]:
     """The objects in a field that is one, or a list of them; what else is there is left out."""
     values = value if isinstance(value, list) else [value]

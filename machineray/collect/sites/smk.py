@@ -17,12 +17,9 @@ from machineray.collect.painting import (
     year_in,
 )
 from machineray.collect.sites.reading import (
+    listed,
     listed_estimate,
-    number_of,
     objects_of,
-    parsed,
-    require,
-    rows_of,
     text_of,
 )
 
@@ -60,12 +57,8 @@ def search(term: str, offset: int) -> str:
 
 def found_in(text: str, where: str) -> tuple[int, list[Mapping[str, Any]]]:
     """A page of the list -> (how many there are in all, its records)."""
-    value = parsed(text, where)
-    rows = rows_of(value, where, "items")
-    for row in rows[:1]:
-        require(row, ("object_number", "titles", "public_domain"), where)
-    total = number_of(value.get("found"))
-    return len(rows) if total is None else total, rows
+    fields = ("object_number", "titles", "public_domain")
+    return listed(text, where, "items", fields, "found")
 
 
 def is_painting(row: Mapping[str, Any]) -> bool:
