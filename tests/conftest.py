@@ -11,6 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is the machine's doing: hypothesis's 200 ms fail on a busy one.
+settings.register_profile("machineray", deadline=None)
+settings.load_profile("machineray")
 
 # Before torch is loaded: test processes share the cores, see jobs.prepare_process.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
