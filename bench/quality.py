@@ -16,12 +16,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from machineray.gan.compute import Compute, Precision
 from machineray.gan.features import SCALE, SHIFT, last_maps
 from machineray.gan.metrics import (
     Picture,
@@ -108,9 +110,11 @@ class Judge:
         )
 
 
-def trained(preset: Preset, images: list[Picture], cpu_minutes: float) -> tuple[str, Training]:
+def trained(
+    preset: Preset, images: list[Picture], cpu_minutes: float, compute: Compute
+) -> tuple[str, Training]:
     """(what it took, the training, ready to be drawn from) after so much CPU time."""
-    training = new_training(preset, 0)
+    training = new_training(preset, 0, compute)
     spent = 0.0
     while spent < 60 * cpu_minutes:
         started = time.process_time()
@@ -137,6 +141,7 @@ def main() -> None:
     parser.add_argument("--cpu-minutes", type=float, default=15.0)
     parser.add_argument("--row", nargs="*", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
     parser.add_argument("--keep", type=Path, help="A folder for each row's samples and snapshot.")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -146,11 +151,12 @@ def main() -> None:
     judge = Judge(seen, [found[name] for name in sorted(others)])
     print(
         f"quality: {len(seen)} paintings, {len(others)} held out, {SIDE} px, {SAMPLES} samples, "
-        f"{options.threads} threads, fp32, torch {torch.__version__}, {platform.machine()}"
+        f"{options.threads} threads, {options.precision}, torch {torch.__version__}, {platform.machine()}"
     )
     print(HEAD, flush=True)
+    compute = Compute(precision=options.precision)
     for name in options.row:
-        took, training = trained(ROWS[name], seen, options.cpu_minutes)
+        took, training = trained(ROWS[name], seen, options.cpu_minutes, compute)
         drawn = sample(training.generator_ema, range(FIRST_SEED, FIRST_SEED + SAMPLES))
         samples = [picture for _, picture in drawn]
         print(f"{name:<12} {took} {judge.told(samples)}", flush=True)
