@@ -5,18 +5,17 @@ mray run curate --run klee-2 --input klee/collect --reject unwanted.txt     afte
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from jobs import FILE, Job, main
-from jobs.pictures import Pictures, pictures
-from machineray.errors import InputError, UsageError
+from jobs.pictures import Pictures, ids_in, pictures
+from machineray.errors import InputError
 from machineray.log import Event, Note, Refusal
 from machineray.runs import Plan, Row, json_lines
 from machineray.shards import Done, Outcome, Task, batches, each
-from machineray.storage import read_file
 
 THUMBNAIL_PX = 240
 SHEET = "contact-sheet.html"
@@ -35,7 +34,7 @@ def curate(
     """Keep each painting once, large enough and wanted; say why of all others."""
     source = pictures(job)
     rows = {row["id"]: row for row in source.rows}
-    unwanted = rejected_ids(reject, rows) if reject else []
+    unwanted = ids_in(reject, "--reject", rows) if reject else []
     plan = Plan(
         stage=job.stage,
         arguments={"min_side": min_side, "reject": unwanted},
@@ -86,26 +85,6 @@ def measured(source: Pictures, row: Row) -> tuple[Row, bytes]:
     looks = measure(image)
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
     return {**row, **known, "looks": looks}, encode(image, "webp", quality=75)
-
-
-def rejected_ids(file: str, known: Collection[str]) -> list[str]:
-    """The ids in a file, one a line; what follows a '#' is a remark.
-
-    NotFoundError when it cannot be read, UsageError when it names no painting that is there.
-    """
-    try:
-        lines = read_file(file).decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not text ({error}); --reject takes a text file") from error
-    ids = {line.partition("#")[0].strip() for line in lines} - {""}
-    strange = sorted(ids.difference(known))
-    if strange:
-        names = ", ".join(strange[:3]) + (", …" if strange[3:] else "")
-        raise UsageError(
-            f"--reject {file}: {len(strange)} of its {len(ids)} ids are of no painting here "
-            f"({names}); take ids from the contact sheet"
-        )
-    return sorted(ids)
 
 
 def _thumbnail(item: str) -> str:

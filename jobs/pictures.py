@@ -1,7 +1,7 @@
 """The pictures that a stage reads: another stage's, or any folder's or bucket's."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -11,7 +11,7 @@ from jobs import Job
 from machineray.errors import InputError, NotFoundError, UsageError
 from machineray.runs import CACHE, Row, StageRun, json_bytes, sha256_of
 from machineray.stages import STAGES, TOOLS
-from machineray.storage import FolderStore, Store, Stored, open_store
+from machineray.storage import FolderStore, Store, Stored, open_store, read_file
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,26 @@ def read_picture(root: Store, key: str) -> bytes:
     if key.startswith("/"):
         return _place("/").read(key.removeprefix("/"))
     return root.read(key)
+
+
+def ids_in(file: str, option: str, known: Collection[str]) -> list[str]:
+    """The ids in the file that `option` names, one a line; what follows a '#' is a remark.
+
+    NotFoundError when it cannot be read, UsageError when it names no painting that is there.
+    """
+    try:
+        lines = read_file(file).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not text ({error}); {option} takes a text file") from error
+    ids = {line.partition("#")[0].strip() for line in lines} - {""}
+    strange = sorted(ids.difference(known))
+    if strange:
+        names = ", ".join(strange[:3]) + (", …" if strange[3:] else "")
+        raise UsageError(
+            f"{option} {file}: {len(strange)} of its {len(ids)} ids are of no painting here "
+            f"({names}); take ids from the page of pictures"
+        )
+    return sorted(ids)
 
 
 @cache

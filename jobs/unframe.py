@@ -1,6 +1,7 @@
-"""Find and cut picture frames, mats, borders, walls and captions.
+"""Find and cut picture frames, mats, borders, walls and captions; a page to look at.
 
 mray run unframe --run klee
+mray run unframe --run klee-2 --input klee/curate --whole whole.txt     after looking at it
 """
 
 import csv
@@ -11,14 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs import Job, main
-from jobs.pictures import pictures
+from jobs import FILE, Job, main
+from jobs.pictures import Pictures, ids_in, pictures
 from machineray.errors import InputError
-from machineray.log import Event
+from machineray.log import Event, Note
 from machineray.runs import Plan, Row, json_lines
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
-COLUMNS = ("file", "left", "top", "right", "bottom", "confidence")
+COLUMNS = ("file", "left", "top", "right", "bottom", "confidence", "corners")
+THUMBNAIL_PX = 240
+PAGE = "boxes.html"
 
 
 def unframe(
@@ -26,57 +29,93 @@ def unframe(
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="Leave a picture whole below this expected IoU.")
     ] = 0.5,
+    whole: Annotated[
+        str | None,
+        typer.Option(metavar=FILE, help="A file with the ids to leave whole, one a line."),
+    ] = None,
 ) -> Iterator[Event]:
-    """Cut every painting out of what is around it; boxes.csv says where."""
+    """Cut every painting out of what is around it; boxes.csv and boxes.html say where."""
     source = pictures(job)
     rows = {row["id"]: row for row in source.rows if row.get("keep", True)}
+    by_hand = ids_in(whole, "--whole", rows) if whole else []
     plan = Plan(
         stage=job.stage,
-        arguments={"min_confidence": min_confidence},
+        arguments={"min_confidence": min_confidence, "whole": by_hand},
         input=source.source,
         indexes=batches(list(rows), job.row.items_per_index),
     )
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
-        from machineray.imaging import decode, encode, to_array
-        from machineray.unframe.boxes import frame_box
-
-        def one(item: str) -> tuple[Row, bytes]:
-            image = decode(source.read(rows[item]), rows[item]["key"])
-            box = frame_box(to_array(image))
-            edges = (box.left, box.top, box.right, box.bottom)
-            if box.confidence < min_confidence:
-                edges = (0, 0, image.width, image.height)
-            cropped = image.crop(edges)
-            row: Row = {"file": PurePosixPath(rows[item]["key"]).name} | rows[item]
-            row |= {"box": list(edges), "confidence": round(box.confidence, 3)}
-            row |= {"width": cropped.width, "height": cropped.height}
-            return row, encode(cropped, "png")
+        def one(item: str) -> tuple[Row, bytes, bytes]:
+            return unframed(source, rows[item], min_confidence, item in by_hand)
 
         for item, value in each(one, items, job.workers):
             if isinstance(value, InputError):
                 yield Refused(item, str(value))
                 continue
-            row, data = value
-            name = f"paintings/{item}.png"
-            yield Done({name: data}, [{**row, "key": job.output.key(name)}])
+            row, data, thumbnail = value
+            name, small = f"paintings/{item}.png", f"thumbnails/{item}.webp"
+            row |= {"key": job.output.key(name), "thumbnail": small}
+            yield Done({name: data, small: thumbnail}, [row])
 
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
+        from machineray.unframe.page import boxes_page
+
         if not records:
             raise InputError(f"{job.output.name}: no painting is left")
         yield "boxes.csv", boxes_csv(records)
+        yield PAGE, boxes_page(records, source.source["from"]).encode()
         yield "catalog.jsonl", json_lines(records)
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
+    if job.output.is_complete():
+        from machineray.unframe.page import SURE
+
+        unsure = sum(row["confidence"] < SURE for row in job.output.catalog())
+        found = f"{job.store.url}/{job.output.key(PAGE)}"
+        yield Note(f"{unsure} of {len(rows)} boxes are not sure; look at {found}")
+
+
+def unframed(
+    source: Pictures, known: Row, min_confidence: float, is_by_hand: bool
+) -> tuple[Row, bytes, bytes]:
+    """A picture's row with its box, the painting (PNG), and the whole picture small (WebP)."""
+    from machineray.imaging import decode, encode, from_array, to_array
+    from machineray.unframe.boxes import frame_box
+    from machineray.unframe.corners import upright
+
+    image = decode(source.read(known), known["key"])
+    pixels = to_array(image)
+    found = frame_box(pixels)
+    box, corners = [found.left, found.top, found.right, found.bottom], found.corners
+    row: Row = {"file": PurePosixPath(known["key"]).name} | known
+    row |= {"confidence": round(found.confidence, 3), "source_size": list(image.size)}
+    if is_by_hand or found.confidence < min_confidence:
+        box, corners = [0, 0, *image.size], None
+        row |= {"left_whole": "by hand" if is_by_hand else "not sure"}
+    row |= {"box": box}
+    if corners is None:
+        painting = image.crop((box[0], box[1], box[2], box[3]))
+    else:
+        row |= {"corners": [[round(x, 1), round(y, 1)] for x, y in corners]}
+        painting = from_array(upright(pixels, corners))
+    row |= {"width": painting.width, "height": painting.height}
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    return row, encode(painting, "png"), encode(image, "webp", quality=75)
 
 
 def boxes_csv(records: list[Row]) -> bytes:
-    """file,left,top,right,bottom,confidence: pixels of the upright picture, end exclusive."""
+    """One line a picture: the box in pixels of the upright picture, end exclusive.
+
+    `corners` is empty, or x and y of the four corners of a painting that was set upright, top
+    left first, then clockwise; its box goes through the middles of its edges.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in records:
-        writer.writerow([row["file"], *row["box"], row["confidence"]])
+        corners = " ".join(f"{value:g}" for corner in row.get("corners", ()) for value in corner)
+        writer.writerow([row["file"], *row["box"], row["confidence"], corners])
     return text.getvalue().encode()
 
 

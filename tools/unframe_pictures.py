@@ -4,26 +4,26 @@ Three kinds, each with the box of the painting: synthetic frames, real frames wi
 in them, and real photographs cropped, turned and recoloured. All randomness is a `Generator`'s.
 """
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
+from unframe_layers import (
+    Edges,
+    Labelled,
+    Pixels,
+    barred,
+    bordered,
+    clipped,
+    colour,
+    margin,
+    moulding,
+    room,
+    shadowed,
+    shaped,
+    whole,
+)
 
-Pixels = NDArray[np.uint8]
-Edges = tuple[float, float, float, float]  # left, top, right, bottom in pixels, end exclusive
-Widths = tuple[int, int, int, int]  # top, bottom, left, right in pixels
-
-WORKING = 512  # long side of the paintings that are framed, pixels
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """An upright RGB picture (H, W, 3) and the painting's box in it."""
-
-    pixels: Pixels
-    box: Edges
+WORKING = 352  # long side of the paintings that are framed, pixels
 
 
 def shrunk(pixels: Pixels, longest: int = WORKING) -> Pixels:
@@ -33,185 +33,24 @@ def shrunk(pixels: Pixels, longest: int = WORKING) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def whole(pixels: Pixels) -> Labelled:
-    """A picture without anything around the painting."""
-    return Labelled(pixels, (0, 0, pixels.shape[1], pixels.shape[0]))
-
-
-# --- layers: each one puts something around a picture -------------------------------------------
-
-
-def colour(rng: Generator) -> NDArray[np.float32]:
-    """What mats, walls and mouldings are painted in: mostly white, black, grey, wood or gold."""
-    kind = rng.choice(5, p=(0.35, 0.2, 0.2, 0.15, 0.1))
-    tint = rng.normal(0, 4, 3)
-    if kind == 0:
-        base = rng.uniform(225, 255) + tint * rng.integers(2)
-    elif kind == 1:
-        base = rng.uniform(0, 45) + tint * rng.integers(2)
-    elif kind == 2:
-        base = rng.uniform(40, 225) + tint
-    elif kind == 3:
-        base = rng.uniform(0.25, 1) * np.array((200, 160, 105)) + 3 * tint
-    else:
-        base = rng.uniform(20, 235, 3)
-    return np.clip(base, 0, 255).astype(np.float32)
-
-
-def clipped(values: NDArray[np.float32]) -> Pixels:
-    """Floats as pixels."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
-
-
-def surrounded(inner: Labelled, widths: Widths, ground: NDArray[np.float32]) -> Labelled:
-    """The picture on `ground` (H + top + bottom, W + left + right, 3)."""
-    top, _, left, _ = widths
-    height, width = inner.pixels.shape[:2]
-    pixels = clipped(ground)
-    pixels[top : top + height, left : left + width] = inner.pixels
-    x0, y0, x1, y1 = inner.box
-    return Labelled(pixels, (x0 + left, y0 + top, x1 + left, y1 + top))
-
-
-def grown(inner: Labelled, widths: Widths) -> tuple[int, int]:
-    """Height and width with so much around it."""
-    height, width = inner.pixels.shape[:2]
-    return height + widths[0] + widths[1], width + widths[2] + widths[3]
-
-
-def flat(shape: tuple[int, int], rng: Generator) -> NDArray[np.float32]:
-    """One colour (H, W, 3), often with a slope of light and a little grain."""
-    ground = np.broadcast_to(colour(rng), (*shape, 3)).astype(np.float32)
-    if rng.random() < 0.4:
-        down, across = rng.normal(0, 0.1, 2)
-        y, x = np.ogrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
-        ground *= (1 + down * y + across * x)[..., None].astype(np.float32)
-    if rng.random() < 0.5:
-        ground += rng.normal(0, rng.uniform(0.5, 5), (*shape, 1)).astype(np.float32)
-    return ground
-
-
-def margin(inner: Labelled, rng: Generator) -> Labelled:
-    """A border of one colour, of a width of its own at each side or the same, some sides bare."""
-    longest = max(inner.pixels.shape[:2])
-    most = longest * rng.choice((0.02, 0.06, 0.15, 0.4), p=(0.25, 0.35, 0.25, 0.15))
-    widths = rng.uniform(0.1, 1, 4) * most
-    if rng.random() < 0.5:
-        widths[:] = widths[0] + rng.normal(0, most / 50, 4)
-    bare = rng.random()
-    if bare < 0.15:
-        widths[rng.choice(4, rng.integers(1, 4), replace=False)] = 0
-    elif bare < 0.3:
-        widths[[0, 1] if rng.random() < 0.5 else [2, 3]] = 0
-    if rng.random() < 0.2:  # a page: more room where the caption stands
-        widths[1] += longest * rng.uniform(0.02, 0.12)
-    t, b, le, r = np.maximum(np.rint(widths), 0).astype(int)
-    outer = surrounded(inner, (t, b, le, r), flat(grown(inner, (t, b, le, r)), rng))
-    return captioned(outer, int(b), rng) if b > 12 and rng.random() < 0.5 else outer
-
-
-def captioned(outer: Labelled, room: int, rng: Generator) -> Labelled:
-    """Words below the painting, in `room` pixels, black or white, whichever is seen."""
-    pixels = outer.pixels.copy()
-    height, width = pixels.shape[:2]
-    words = "".join(rng.choice(list("abdeghiklmnoprstuw   |,.19"), rng.integers(3, 40)))
-    ink = (0, 0, 0) if pixels[-room // 2].mean() > 127 else (255, 255, 255)
-    size = rng.uniform(0.25, 0.5) * min(room / 20, 2)
-    start = (int(rng.uniform(0, 0.6) * width), height - int(room * rng.uniform(0.2, 0.6)))
-    cv2.putText(pixels, words, start, cv2.FONT_HERSHEY_SIMPLEX, size, ink, 1, cv2.LINE_AA)
-    return Labelled(pixels, outer.box)
-
-
-def moulding(inner: Labelled, rng: Generator, share: float) -> Labelled:
-    """A frame of mitred bars, `share` of the long side wide: bands of wood, gilt or paint."""
-    wide = max(1, round(max(inner.pixels.shape[:2]) * share))
-    shape = grown(inner, (wide,) * 4)
-    y, x = np.ogrid[: shape[0], : shape[1]]
-    reach = np.stack(np.broadcast_arrays(y, shape[0] - 1 - y, x, shape[1] - 1 - x))
-    depth, side = np.minimum(reach.min(0), wide - 1), reach.argmin(0)
-    profile = bands(wide, rng)
-    light = rng.normal(1, rng.choice((0.02, 0.15, 0.35)), 4).clip(0.3, 1.8).astype(np.float32)
-    ground = profile[depth] * light[side][..., None]
-    if rng.random() < 0.3:  # painted, or a polished face that mirrors the painting
-        other = cv2.resize(inner.pixels, shape[::-1]).astype(np.float32)
-        blurred = cv2.GaussianBlur(other, (0, 0), float(rng.uniform(0.5, 6)))
-        ground += rng.uniform(0.2, 0.8) * (blurred[:: rng.choice((1, -1))] - ground)
-    if rng.random() < 0.7:
-        ground *= grain(shape, side, rng)[..., None]
-    return surrounded(inner, (wide,) * 4, ground)
-
-
-def bands(wide: int, rng: Generator) -> NDArray[np.float32]:
-    """Colours (wide, 3) across a bar: one to four bands, each with a slope of light."""
-    cuts = np.sort(rng.integers(0, wide + 1, rng.integers(0, 4)))
-    profile = np.empty((wide, 3), np.float32)
-    base = colour(rng)
-    for start, stop in zip((0, *cuts), (*cuts, wide), strict=True):
-        tone = colour(rng) if rng.random() < 0.3 else base * rng.uniform(0.5, 1.5)
-        slope = np.linspace(*rng.normal(1, 0.25, 2), stop - start)[:, None]
-        profile[start:stop] = tone * slope
-    return profile
-
-
-def grain(shape: tuple[int, int], side: NDArray[np.intp], rng: Generator) -> NDArray[np.float32]:
-    """Factors (H, W) of wood and wear, drawn out along the bars."""
-    strength, length = rng.uniform(0.02, 0.25), float(rng.uniform(0.5, 8))
-    noise = rng.normal(0, strength, (2, *shape)).astype(np.float32)
-    along = cv2.GaussianBlur(noise[0], (0, 0), sigmaX=length, sigmaY=0.5)
-    across = cv2.GaussianBlur(noise[1], (0, 0), sigmaX=0.5, sigmaY=length)
-    return 1 + np.sqrt(length) * np.where(side < 2, along, across)
-
-
-def room(inner: Labelled, rng: Generator) -> Labelled:
-    """A wall around the frame, perhaps with a label on it, and the light of a lamp."""
-    longest = max(inner.pixels.shape[:2])
-    most = rng.choice((0.05, 0.2, 0.5))
-    t, b, le, r = (int(n) for n in rng.uniform(0, most, 4) * longest)
-    shape = grown(inner, (t, b, le, r))
-    ground = flat(shape, rng)
-    if rng.random() < 0.3:
-        y, x = (int(rng.uniform(0, 0.95) * n) for n in shape)
-        ground[y : y + longest // 15, x : x + longest // 12] = colour(rng)
-    if rng.random() < 0.3:  # a ledge, a floor, another wall
-        ground[int(shape[0] * rng.uniform(0.8, 1)) :] = colour(rng)
-    return surrounded(inner, (t, b, le, r), ground)
-
-
-def shaped(painting: Pixels, rng: Generator) -> Labelled:
-    """An oval or a lozenge on a ground: the box is the shape's own."""
-    height, width = painting.shape[:2]
-    mask = np.zeros((height, width), np.uint8)
-    centre = (width // 2, height // 2)
-    if rng.random() < 0.5:
-        cv2.ellipse(mask, centre, centre, 0, 0, 360, 255, -1, cv2.LINE_AA)
-    else:
-        side = min(height, width)
-        painting = np.ascontiguousarray(painting[:side, :side])
-        corners = np.array([(side // 2, 0), (side - 1, side // 2), (side // 2, side - 1)])
-        mask = np.zeros((side, side), np.uint8)
-        cv2.fillPoly(mask, [np.vstack([corners, (0, side // 2)])], 255, cv2.LINE_AA)
-    t, b, le, r = (int(n) for n in rng.uniform(0, rng.choice((0.02, 0.1)), 4) * max(mask.shape))
-    shape = grown(whole(painting), (t, b, le, r))
-    ground = flat(shape, rng)
-    inside = (slice(t, t + mask.shape[0]), slice(le, le + mask.shape[1]))
-    share = mask[..., None] / np.float32(255)
-    ground[inside] += share * (painting - ground[inside])
-    return Labelled(clipped(ground), (le, t, le + mask.shape[1], t + mask.shape[0]))
-
-
-# --- whole photographs ---------------------------------------------------------------------------
-
-
 def framed(painting: Pixels, rng: Generator) -> Labelled:
     """A photograph of the painting in something: border, mat, frame, wall."""
-    kind = rng.choice(6, p=(0.28, 0.28, 0.12, 0.12, 0.08, 0.12))
+    kind = rng.choice(6, p=(0.28, 0.3, 0.13, 0.12, 0.09, 0.08))
     picture = whole(painting)
     if kind == 5:
         return photographed(shaped(painting, rng), rng)
+    if rng.random() < 0.1:
+        picture = bordered(painting, rng)
+    if kind and rng.random() < 0.35:
+        picture = shadowed(picture, rng)
     if kind in (1, 2, 3) and rng.random() < 0.4:
-        picture = moulding(picture, rng, rng.uniform(0.002, 0.012))  # a lip, a gap, a shadow
+        picture = moulding(picture, rng, rng.uniform(0.002, 0.012))  # a lip, a gap, a bevel
     if kind in (2, 4) or (kind == 0 and rng.random() < 0.2):
         picture = margin(picture, rng)
+        if rng.random() < 0.3:
+            picture = moulding(picture, rng, rng.uniform(0.002, 0.008))
+        if kind == 2 and rng.random() < 0.3:
+            picture = shadowed(picture, rng)
     if kind in (1, 2, 3, 4):
         for _ in range(rng.integers(1, 4)):
             picture = moulding(picture, rng, rng.uniform(0.008, 0.06))
@@ -327,4 +166,13 @@ def part(painting: Pixels, rng: Generator) -> Labelled:
     share = rng.uniform(0.5, 1, 2)
     h, w = int(height * share[0]), int(width * share[1])
     y, x = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
-    return photographed(whole(np.ascontiguousarray(painting[y : y + h, x : x + w])), rng)
+    piece = np.ascontiguousarray(painting[y : y + h, x : x + w])
+    return photographed(whole(recoloured(piece, rng)), rng)
+
+
+def unframed(painting: Pixels, rng: Generator) -> Labelled:
+    """A picture without frame of any kind: a piece, one with a painted border, flat fields."""
+    kind = rng.choice(3, p=(0.6, 0.2, 0.2))
+    if kind == 0:
+        return part(painting, rng)
+    return photographed(bordered(painting, rng) if kind == 1 else barred(rng), rng)

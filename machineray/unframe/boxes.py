@@ -1,8 +1,9 @@
 """The box of the painting inside a photograph of it: frames, mats, walls and captions left out.
 
-A small copy of the picture gives ten candidate lines a side, so 10,000 boxes; small networks that
-were fitted on synthetic and on labelled photographs (tools/fit_unframe.py) weigh the evidence for
-each of them (evidence.py), and the best box is then sharpened at full resolution.
+A small copy of the picture gives ten candidate lines a side, so 10,000 boxes. One small network
+says what in the picture is painting (painted.py); others weigh that and what lies along the lines
+(evidence.py) for each box. The best box is then sharpened at full resolution, and its sides may
+lean (corners.py). tools/fit_unframe.py fitted the networks on synthetic and labelled photographs.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from machineray.unframe.corners import Corners, corners
 from machineray.unframe.evidence import Evidence, Floats, Ints, gather, spanning
+from machineray.unframe.painted import PaintedWeights, cells, painted
 
 WEIGHTS = Path(__file__).with_name("weights.npz")
 SMALL = 448  # long side of the copy that is judged, pixels
@@ -28,7 +31,8 @@ RIVALS = 400  # likeliest boxes that are held against each other
 class Box:
     """The painting in pixels of the upright picture; right and bottom exclusive.
 
-    `confidence` in 0..1 is the IoU with the true box that is to be expected.
+    `confidence` in 0..1 is the IoU with the true box that is to be expected. `corners`, of a
+    painting that hangs or was photographed askew: x and y, top left first, then clockwise.
     """
 
     left: int
@@ -36,6 +40,7 @@ class Box:
     right: int
     bottom: int
     confidence: float
+    corners: Corners | None = None
 
 
 @dataclass(frozen=True)
@@ -49,22 +54,40 @@ class Weights:
     score: Floats
 
 
-def frame_box(pixels: NDArray[np.uint8], weights: tuple[Weights, ...] | None = None) -> Box:
+@dataclass(frozen=True)
+class Model:
+    """What was fitted: the network that sees paint, and those that score boxes, averaged."""
+
+    painted: PaintedWeights
+    scores: tuple[Weights, ...]
+
+
+def frame_box(pixels: NDArray[np.uint8], model: Model | None = None) -> Box:
     """The painting's own box in an upright RGB picture (H, W, 3), H and W at least 1.
 
     A picture without frame, or too small or too stretched to judge, gives the whole picture.
-    The box is never empty. Memory beyond `pixels` does not grow with its size. `weights` are for
-    fitting and cross-validation; without them it is those that were fitted.
+    The box is never empty. Memory beyond `pixels` does not grow with its size. `model` is for
+    fitting and cross-validation; without it it is the one that was fitted.
     """
     height, width = pixels.shape[:2]
     shortest, longest = sorted((height, width))
     if shortest < SMALLEST or longest > MOST_STRETCHED * shortest:
         return Box(0, 0, width, height, 0.0)
+    model = model or fitted()
     small = shrunk(pixels)
-    evidence = gather(lab_of(small))
-    depths, confidence = judged(evidence, small.shape[:2], weights or fitted())
+    evidence = seen(small, model.painted)
+    depths, confidence = judged(evidence, small.shape[:2], model.scores)
     top, bottom, left, right = sharpened(pixels, small.shape[:2], depths)
-    return Box(left, top, width - right, height - bottom, confidence)
+    box = (left, top, width - right, height - bottom)
+    return Box(*box, confidence, corners(pixels, box) if any(depths) else None)
+
+
+def seen(small: NDArray[np.uint8], weights: PaintedWeights) -> Evidence:
+    """All evidence in a small copy (H, W, 3)."""
+    lab = lab_of(small)
+    share = painted(cells(lab), weights)
+    paint = cv2.resize(share, lab.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return gather(lab, np.asarray(paint, np.float32))
 
 
 def shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -128,16 +151,20 @@ def scores(evidence: Evidence, weights: Weights) -> Floats:
 
 
 @cache
-def fitted() -> tuple[Weights, ...]:
-    """The networks that were fitted; their scores are averaged."""
+def fitted() -> Model:
+    """The networks that were fitted."""
     with np.load(WEIGHTS, allow_pickle=False) as stored:
-        return stacked(stored)
+        return model_of(stored)
 
 
-def stacked(layers: Mapping[str, Floats]) -> tuple[Weights, ...]:
-    """Networks from arrays by the names of Weights, one slice of each array a network."""
-    stacks = [layers[layer.name].astype(np.float32) for layer in fields(Weights)]
-    return tuple(Weights(*arrays) for arrays in zip(*stacks, strict=True))
+def model_of(arrays: Mapping[str, Floats]) -> Model:
+    """Networks from arrays by the names of PaintedWeights and Weights, the latter stacked."""
+    alone = [arrays[layer.name].astype(np.float32) for layer in fields(PaintedWeights)]
+    stacks = [arrays[layer.name].astype(np.float32) for layer in fields(Weights)]
+    return Model(
+        PaintedWeights(*alone),
+        tuple(Weights(*layers) for layers in zip(*stacks, strict=True)),
+    )
 
 
 def sharpened(

@@ -17,13 +17,17 @@ DEEPEST = 0.48  # of the side's length: deeper than that is no frame
 BAND = 4  # rows just outside and just inside a line that are looked at
 WEAK, STRONG = 0.05, 0.2  # a step of colour that a person sees, one that nobody misses (L = 0..1)
 BACKGROUND = 0.07  # colours nearer than this to the outermost rows belong to the background
-SIDE_FEATURES = 30
-BOX_FEATURES = 8
+SIDE_FEATURES = 37
+BOX_FEATURES = 11
 
-# Columns of what is measured along a line. A band has six: Lab, square, texture, background.
-STEP, EDGE = slice(0, 3), 3
-BANDS = OUTSIDE, INSIDE, WHOLE = 4, 10, 16
-SEEN, STARK, BEYOND = 22, 23, 24
+# Planes of what is measured at each pixel: Lab, its square, texture, background, painted.
+PLANES = 7
+SQUARE, TEXTURE, GROUND, PAINT = 3, 4, 5, 6
+# What is measured along a line: the step, its size, and the planes of three bands.
+EDGE = 3
+BANDS = OUTSIDE, INSIDE, WHOLE = 4, 4 + PLANES, 4 + 2 * PLANES
+SEEN = 4 + 3 * PLANES
+STARK, BEYOND = SEEN + 1, SEEN + 2
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,15 @@ class Evidence:
     boxes: Floats
 
 
-def gather(lab: Floats) -> Evidence:
-    """All evidence in a small picture (H, W, 3), Lab with L in 0..1; H and W at least 16."""
-    turned = lab.transpose(1, 0, 2)
-    top, bottom = look(lab), look(lab[::-1])
-    left, right = look(turned), look(turned[::-1])
+def gather(lab: Floats, paint: Floats) -> Evidence:
+    """All evidence in a small picture (H, W, 3), Lab with L in 0..1; H and W at least 16.
+
+    `paint` (H, W): how likely each pixel is painting, 0..1.
+    """
+    upright = np.concatenate([lab.transpose(2, 0, 1), paint[None]])
+    turned = np.ascontiguousarray(upright.transpose(0, 2, 1))
+    top, bottom = look(upright), look(upright[:, ::-1])
+    left, right = look(turned), look(turned[:, ::-1])
     height, width = lab.shape[:2]
     across = (left.depths, width - right.depths)
     down = (top.depths, height - bottom.depths)
@@ -66,79 +74,80 @@ def gather(lab: Floats) -> Evidence:
     pairs = zip((top, bottom, left, right), measured, strict=True)
     features = [side_features(side, table) for side, table in pairs]
     depths = (top.depths, bottom.depths, left.depths, right.depths)
-    colours = [table[..., OUTSIDE : OUTSIDE + 3] for table in measured]
+    colours = [table[OUTSIDE : OUTSIDE + 3] for table in measured]
+    shared = [*geometry(depths, (height, width), colours), *holding(depths, paint)]
     return Evidence(
         depths,
         (features[0], features[1], features[2], features[3]),
-        box_features(depths, (height, width), colours),
+        np.stack(np.broadcast_arrays(*shared), axis=-1).astype(np.float32),
     )
 
 
-def look(lab: Floats) -> Side:
-    """Candidate lines of the side at depth 0, and what lies along them; lab (depth, along, 3)."""
-    length = len(lab)
+def look(picture: Floats) -> Side:
+    """Candidate lines of the side at depth 0 of Lab and paint (4, depth, along)."""
+    length = picture.shape[1]
     deepest = max(2, min(length - 2 * BAND - 2, int(length * DEEPEST)))
-    planes = measured_pixels(lab[: deepest + 2 * BAND + 2])
-    total = np.zeros((len(planes) + 1, *planes.shape[1:]), np.float32)
-    np.cumsum(planes, axis=0, out=total[1:])
-    step, tolerant = steps(total[..., :3], deepest)
+    planes = measured_pixels(picture[:, : deepest + 2 * BAND + 2])
+    step, size = steps(planes[:3], deepest)
+    tolerant = np.maximum.reduce([size, one_on(size), one_on(size[::-1])[::-1]])
     profile = line_profile(step, tolerant)
-    depths = candidates(profile, planes[:deepest, :, 5].mean(1))
+    depths = candidates(profile, planes[GROUND, :deepest].mean(1))
     at = np.maximum(depths, 1)
-    along = along_lines(total, step[at - 1], tolerant[at - 1], at)
-    sums = np.zeros((along.shape[2], len(depths), along.shape[1] + 1), np.float32)
-    np.cumsum(along.transpose(2, 0, 1), axis=2, out=sums[..., 1:])
+    along = along_lines(planes, step[:, at - 1], tolerant[at - 1], at)
+    sums = np.zeros((*along.shape[:2], along.shape[2] + 1), np.float32)
+    np.cumsum(along, axis=2, out=sums[..., 1:])
     return Side(depths, length, sums, neighbours(profile, at))
 
 
-def measured_pixels(lab: Floats) -> Floats:
-    """(depth, along, 6): Lab, its square, the change along the line, and 1 for background."""
-    texture = np.zeros(lab.shape[:2], np.float32)
-    texture[:, 1:] = np.abs(np.diff(lab, axis=1)).sum(2)
-    outermost = np.median(lab[:3].reshape(-1, 3), axis=0)
-    background = (np.abs(lab - outermost).sum(2) < BACKGROUND).astype(np.float32)
-    square = (lab * lab).sum(2, keepdims=True)
-    return np.concatenate([lab, square, texture[..., None], background[..., None]], axis=2)
+def measured_pixels(picture: Floats) -> Floats:
+    """(PLANES, depth, along) of Lab and paint (4, depth, along), in the order named above."""
+    lab = picture[:3]
+    planes = np.zeros((PLANES, *picture.shape[1:]), np.float32)
+    planes[:3], planes[PAINT] = lab, picture[3]
+    outermost = np.median(lab[:, :3].reshape(3, -1), axis=1)
+    for plane, middle in zip(lab, outermost, strict=True):  # sums over a last axis of 3 are slow
+        planes[SQUARE] += plane * plane
+        planes[TEXTURE, :, 1:] += np.abs(np.diff(plane, axis=1))
+        planes[GROUND] += np.abs(plane - middle)
+    planes[GROUND] = planes[GROUND] < BACKGROUND
+    return planes
 
 
-def steps(total: Floats, deepest: int) -> tuple[Floats, Floats]:
-    """The change of colour at depths 1..deepest: (D, along, 3), and its size (D, along).
-
-    `total` are running sums of Lab over depth. The size is the largest of three rows: a line may
-    lean by one.
-    """
-    rows = np.arange(1, deepest + 1)
-    above = np.maximum(rows - 2, 0)
-    outer = (total[rows] - total[above]) / (rows - above).astype(np.float32)[:, None, None]
-    step = (total[rows + 2] - total[rows]) / 2 - outer
-    size = np.sqrt((step * step).sum(2))
-    tolerant = size.copy()
-    np.maximum(tolerant[1:], size[:-1], out=tolerant[1:])
-    np.maximum(tolerant[:-1], size[1:], out=tolerant[:-1])
-    return step, tolerant
+def steps(lab: Floats, deepest: int) -> tuple[Floats, Floats]:
+    """The change of colour at depths 1..deepest: (3, D, along), and its size (D, along)."""
+    pairs = lab[:, 1 : deepest + 2] + lab[:, : deepest + 1]
+    outer = np.concatenate([2 * lab[:, :1], pairs[:, : deepest - 1]], axis=1)  # one row above 1
+    step = (pairs[:, 1:] - outer) / 2
+    return step, length_of(step)
 
 
-def along_lines(total: Floats, step: Floats, size: Floats, at: Ints) -> Floats:
-    """(K, along, Q) at the lines' depths (K,): in the order of the columns that are named above.
+def one_on(size: Floats) -> Floats:
+    """Each row in the place of the next: a line may lean by one."""
+    return np.concatenate([size[:1], size[:-1]])
+
+
+def along_lines(planes: Floats, step: Floats, size: Floats, at: Ints) -> Floats:
+    """(Q, K, along) at the lines' depths (K,): in the order of the columns that are named above.
 
     A row beside the line itself is left out on either side: edges are soft.
     """
-    last = np.maximum(at - 1, 1)
-    first = np.maximum(at - 1 - BAND, 0)
-    outside = (total[last] - total[first]) / (last - first).astype(np.float32)[:, None, None]
-    inside = (total[at + 1 + BAND] - total[at + 1]) / BAND
-    whole = total[at] / at.astype(np.float32)[:, None, None]
-    edge = size[..., None]
-    return np.concatenate([step, edge, outside, inside, whole, edge > WEAK, edge > STRONG], 2)
+    rows, lines = np.arange(planes.shape[1]), at[:, None]
+    outside = (rows >= lines - 1 - BAND) & (rows < np.maximum(lines - 1, 1))
+    inside = (rows > lines) & (rows <= lines + BAND)
+    bands = np.concatenate([outside, inside, rows < lines]).astype(np.float32)
+    bands /= bands.sum(1, keepdims=True)
+    means = (bands @ planes).reshape(PLANES, 3, len(at), -1)  # one product sums what bands need
+    edge = size[None]
+    return np.concatenate([step, edge, *means.swapaxes(0, 1), edge > WEAK, edge > STRONG])
 
 
 def line_profile(step: Floats, tolerant: Floats) -> Floats:
     """How much each depth (D,) looks like a straight line, in the best of three stretches."""
-    along = step.shape[1]
-    best = np.zeros(len(step), np.float32)
+    along = step.shape[2]
+    best = np.zeros(step.shape[1], np.float32)
     for start, stop in ((0.1, 0.9), (0.25, 0.65), (0.35, 0.75)):
         part = slice(int(along * start), max(int(along * stop), int(along * start) + 1))
-        same = np.linalg.norm(step[:, part].mean(1), axis=1)
+        same = np.linalg.norm(step[:, :, part].mean(2), axis=0)
         seen = (tolerant[:, part] > WEAK).mean(1)
         np.maximum(best, np.sqrt(np.minimum(same, 0.3) + 0.002) * seen, out=best)
     return best
@@ -172,62 +181,86 @@ def neighbours(profile: Floats, at: Ints) -> Floats:
 
 
 def between(side: Side, starts: Ints, stops: Ints) -> Floats:
-    """Means along each line (K, K, K, Q + 1) from every start to every stop; last, beyond them."""
+    """Means along each line (Q + 1, K, K, K) from every start to every stop; last, beyond them."""
     span = (stops[None, :] - starts[:, None]).astype(np.float32)
     inner = side.sums[:, :, stops][:, :, None, :] - side.sums[:, :, starts][:, :, :, None]
     means = inner / span
     rest = np.maximum(side.sums.shape[2] - 1 - span, 1)
     beyond = (side.sums[EDGE, :, -1, None, None] - inner[EDGE]) / rest
-    return np.concatenate([means, beyond[None]]).transpose(1, 2, 3, 0)
+    return np.concatenate([means, beyond[None]])
 
 
 def side_features(side: Side, table: Floats) -> Floats:
     """(K, K, K, SIDE_FEATURES), about 0..1 each; only the first is set where nothing is cut."""
-    step = np.sqrt((table[..., STEP] ** 2).sum(-1))
-    out = [step, *(table[..., column] for column in (EDGE, SEEN, STARK, BEYOND))]
+    step = length_of(table[:3])
+    edge, seen = table[EDGE], table[SEEN]
+    out = [step, edge, seen, table[STARK], table[BEYOND]]
+    spreads, textures = [], []
     for first in BANDS:
-        lab, square = table[..., first : first + 3], table[..., first + 3]
-        spread = np.sqrt(np.maximum(square - (lab**2).sum(-1), 0))
-        chroma = np.sqrt((lab[..., 1:] ** 2).sum(-1))
-        out += [lab[..., 0], chroma, spread, 4 * table[..., first + 4], table[..., first + 5]]
-    lines = np.broadcast_to(side.lines[:, :, None, None], (2, *step.shape))
-    depth = np.broadcast_to((side.depths / side.length)[:, None, None], step.shape)
-    out += [lines[0], lines[1], depth, np.sqrt(depth)]
-    out += [out[0] / (out[7] + 0.05) / 5, out[2] * out[0] * 2, out[2] * (out[2] > 0.95)]
-    thin = np.broadcast_to((np.minimum(side.depths, 8) / 8)[:, None, None], step.shape)
-    out += [np.minimum(out[8] / (out[13] + 0.02), 3) / 3, thin]
+        lab, square = table[first : first + 3], table[first + SQUARE]
+        spread = np.sqrt(np.maximum(square - length_of(lab) ** 2, 0))
+        texture = 4 * table[first + TEXTURE]
+        out += [lab[0], length_of(lab[1:]), spread, texture]
+        out += [table[first + GROUND], table[first + PAINT]]
+        spreads.append(spread)
+        textures.append(texture)
+    out += [np.log(texture + 0.02) / 4 + 1 for texture in textures[:2]]
+    out += [step / (spreads[0] + 0.05) / 5, step / (edge + 0.01), seen * step * 2]
+    out += [seen * (seen > 0.95), np.minimum(textures[0] / (textures[1] + 0.02), 3) / 3]
+    out += [table[INSIDE + PAINT] - table[OUTSIDE + PAINT]]
+    depth = side.depths / side.length
+    whole = [*side.lines, depth, np.sqrt(depth), np.minimum(side.depths, 8) / 8]
+    out += [np.broadcast_to(line[:, None, None], step.shape) for line in whole]
     features = np.stack(out, axis=-1).astype(np.float32)
     features *= (side.depths > 0)[:, None, None, None]
     uncut = np.broadcast_to((side.depths == 0)[:, None, None, None], (*step.shape, 1))
     return np.concatenate([uncut.astype(np.float32), features], axis=-1)
 
 
-def box_features(
+def length_of(vectors: Floats) -> Floats:
+    """The length of vectors along the first axis."""
+    return np.asarray(np.sqrt(sum(plane * plane for plane in vectors)), np.float32)
+
+
+def geometry(
     depths: tuple[Ints, Ints, Ints, Ints], shape: tuple[int, int], colours: list[Floats]
-) -> Floats:
-    """(K, K, K, K, BOX_FEATURES): the cut as a whole, and whether its sides resemble each other."""
+) -> list[Floats]:
+    """Features of boxes, by (top, bottom, left, right): the cut, and how alike its sides are."""
     height, width = shape
     top, bottom, left, right = (
         d.astype(np.float32) / n
         for d, n in zip(depths, (height, height, width, width), strict=True)
     )
-    t, b = top[:, None, None, None], bottom[:, None, None]
-    le, r = left[:, None], right
-    cut = (t > 0) * 1.0 + (b > 0) + (le > 0) + (r > 0)
-    longest = max(height, width)
-    pixel = [(t * height), (b * height), (le * width), (r * width)]
-    spread = np.maximum.reduce(np.broadcast_arrays(*pixel)) - np.minimum.reduce(
-        np.broadcast_arrays(*pixel)
-    )
+    t, b, le, r = top[:, None, None, None], bottom[:, None, None], left[:, None], right
     on = [t > 0, b > 0, le > 0, r > 0]
-    spans = [spanning(c, i) for i, c in enumerate(colours)]
-    count = np.maximum(cut, 1)[..., None]
-    mean = sum(c * o[..., None] for c, o in zip(spans, on, strict=True)) / count
-    apart = sum(((c - mean) ** 2).sum(-1) * o for c, o in zip(spans, on, strict=True))
+    cut = sum(side * 1.0 for side in on)
+    pixel = np.broadcast_arrays(t * height, b * height, le * width, r * width)
+    spread = np.maximum.reduce(pixel) - np.minimum.reduce(pixel)
+    spans = [[spanning(plane, i) for plane in colour] for i, colour in enumerate(colours)]
+    count = np.maximum(cut, 1)
+    apart = 0.0
+    for planes in zip(*spans, strict=True):
+        mean = sum(plane * side for plane, side in zip(planes, on, strict=True)) / count
+        pairs = zip(planes, on, strict=True)
+        apart = apart + sum((plane - mean) ** 2 * side for plane, side in pairs)
     whole = (1 - t - b) * (1 - le - r)
     features = [cut / 4, cut == 4, whole, np.abs(t - b) * 4, np.abs(le - r) * 4]
-    features += [spread / longest * 4, np.sqrt(apart / count[..., 0]) * 3, cut == 0]
-    return np.stack(np.broadcast_arrays(*features), axis=-1).astype(np.float32)
+    return [*features, spread / max(shape) * 4, np.sqrt(apart / count) * 3, cut == 0]
+
+
+def holding(depths: tuple[Ints, Ints, Ints, Ints], paint: Floats) -> list[Floats]:
+    """Features of boxes: how much of what is inside is paint, of what is outside, and the IoU."""
+    height, width = paint.shape
+    sums = np.zeros((height + 1, width + 1))
+    sums[1:, 1:] = paint.cumsum(0, np.float64).cumsum(1)
+    t, b = depths[0], height - depths[1]
+    le, r = depths[2], width - depths[3]
+    rows = sums[b][None] - sums[t][:, None]  # (K, K, W + 1)
+    inside = rows[:, :, None, r] - rows[:, :, le][..., None]
+    area = (b[None, :] - t[:, None])[:, :, None, None] * (r[None, :] - le[:, None])
+    rest = sums[-1, -1] - inside
+    outside = rest / np.maximum(height * width - area, 1)
+    return [inside / area, outside, inside / (area + rest)]
 
 
 def spanning(table: Floats, side: int) -> Floats:

@@ -1,0 +1,132 @@
+"""The corners of a painting that was photographed askew, and the painting set upright.
+
+The box is upright; here each of its sides may lean. A side leans only where a leaning line is
+clearly better seen than the upright one, so a painting that hangs straight is not touched.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Corners = tuple[tuple[float, float], ...]  # x, y in pixels: top left, top right, then clockwise
+
+LOOKED_AT = 1024  # long side of the copy in which lines are sought, pixels
+STEEPEST = 0.07  # a line leans by this share of its length at most: 4 degrees
+LEAST = 0.006  # and by this much somewhere, or the painting hangs straight
+CLEARER = 1.2  # how many times better seen a leaning line has to be than an upright one
+WEAK = 0.03  # a step of colour (L = 0..1) that is seen
+UNBROKEN = 0.65  # of its length a leaning line has to be seen
+SLOPES = (0.0, *(sign * n * 0.0025 for n in range(1, 29) for sign in (1, -1)))
+BINS = 48  # stretches along a side
+NEAR = 3  # rows on either side of a line whose place is refined
+
+
+def corners(pixels: Pixels, box: tuple[int, int, int, int]) -> Corners | None:
+    """Corners of the painting whose box (left, top, right, bottom) is known; None if straight.
+
+    `pixels` is the upright RGB picture (H, W, 3). A side that lies on the picture's edge stays.
+    """
+    height, width = pixels.shape[:2]
+    scale = min(1.0, LOOKED_AT / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).transpose(2, 0, 1) / 100
+    across, down = size[0] / width, size[1] / height
+    left, right = box[0] * across, box[2] * across
+    top, bottom = box[1] * down, box[3] * down
+    turned = lab.transpose(0, 2, 1)
+    looks = (
+        (lab, top, left, right, 0),
+        (turned, right, top, bottom, size[0]),
+        (lab, bottom, left, right, size[1]),
+        (turned, left, top, bottom, 0),
+    )
+    leans = [leaning(*look, clearer=CLEARER) for look in looks]
+    spans = (right - left, bottom - top) * 2
+    if max(abs(b - a) / span for (a, b), span in zip(leans, spans, strict=True)) < LEAST:
+        return None
+    sides = [leaning(*look, clearer=1.0) for look in looks]
+    lines = [
+        np.cross((left, sides[0][0], 1), (right, sides[0][1], 1)),
+        np.cross((sides[1][0], top, 1), (sides[1][1], bottom, 1)),
+        np.cross((left, sides[2][0], 1), (right, sides[2][1], 1)),
+        np.cross((sides[3][0], top, 1), (sides[3][1], bottom, 1)),
+    ]
+    met = [np.cross(lines[a], lines[b]) for a, b in ((3, 0), (0, 1), (1, 2), (2, 3))]
+    places = [(x / z / across, y / z / down) for x, y, z in met]
+    return tuple(
+        (float(np.clip(x, 0, width)), float(np.clip(y, 0, height))) for x, y in places
+    )
+
+
+def leaning(
+    lab: Floats, level: float, start: float, stop: float, edge: int, clearer: float
+) -> tuple[float, float]:
+    """Where a side lies at `start` and at `stop` of its length, in rows of `lab`.
+
+    `lab` (3, H, W) is turned so that the side is level. It stays at row `level` when that is the
+    picture's own `edge`, or when no leaning line is `clearer` times better seen.
+    """
+    span = stop - start
+    reach = int(STEEPEST * span / 2) + 3
+    lowest, highest = max(round(level) - reach, 2), min(round(level) + reach, lab.shape[1] - 2)
+    if abs(level - edge) < 1 or span < 2 * BINS or highest - lowest < 6:
+        return level, level
+    seen = steps_seen(lab[:, lowest - 2 : highest + 2, round(start) : round(stop)])
+    places = (np.arange(BINS) + 0.5) / BINS - 0.5
+    best, found = 0.0, (0.0, level)
+    for slope in SLOPES:
+        near = 2 + abs(slope) * span / 2  # where the upright line may cross this one
+        middles = np.arange(max(lowest, int(level - near)), min(highest, int(level + near) + 1))
+        rows = np.rint(middles[:, None] + slope * span * places).astype(int) - lowest
+        is_inside = (rows >= 0) & (rows < len(seen))
+        along = seen[np.clip(rows, 0, len(seen) - 1), np.arange(BINS)] * is_inside
+        scores = along.mean(1)
+        if slope:
+            scores *= (along > WEAK**0.5).mean(1) >= UNBROKEN
+        if scores.max() > best:
+            found = slope, float(middles[scores.argmax()])
+            best = scores.max() * (1 if slope else clearer)
+    if not found[0] and clearer > 1:
+        return level, level
+    slope, middle = fitted_line(seen, found[0] * span * places + found[1] - lowest, places)
+    return middle + lowest - slope / 2, middle + lowest + slope / 2
+
+
+def fitted_line(seen: Floats, rows: NDArray[np.float64], places: Floats) -> tuple[float, float]:
+    """Slope over all places and row at place 0 of the line through what is seen near `rows`."""
+    near = np.arange(-NEAR, NEAR + 1)
+    at = np.clip(np.rint(rows).astype(int) + near[:, None], 0, len(seen) - 1)
+    weights = seen[at, np.arange(BINS)] ** 4 + 1e-9
+    centres = (weights * at).sum(0) / weights.sum(0)
+    slope, middle = np.polyfit(places, centres, 1, w=weights.max(0))
+    return float(slope), float(middle)
+
+
+def steps_seen(strip: Floats) -> Floats:
+    """The root of the step of colour at each row of (3, R + 4, L) but the outer two: (R, BINS)."""
+    total = np.cumsum(np.pad(strip, ((0, 0), (1, 0), (0, 0))), axis=1)
+    inner, outer = total[:, 4:-1] - total[:, 2:-3], total[:, 2:-3] - total[:, :-5]
+    size = np.sqrt(np.sqrt(((inner - outer) ** 2).sum(0)) / 2)  # one bright spot is no line
+    edges = np.linspace(0, size.shape[1], BINS + 1).astype(int)
+    return np.asarray(np.add.reduceat(size, edges[:-1], axis=1) / np.diff(edges), np.float32)
+
+
+def upright(pixels: Pixels, places: Sequence[tuple[float, float]]) -> Pixels:
+    """The quadrilateral between corners as a rectangle (H, W, 3) of its mean sides' lengths."""
+    quad = np.array(places, np.float32)
+    sides = np.linalg.norm(np.roll(quad, -1, axis=0) - quad, axis=1)
+    width, height = (max(1, round(float(sides[i] + sides[i + 2]) / 2)) for i in (0, 1))
+    goal = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    # OpenCV's whole numbers are the middles of pixels, ours their edges.
+    warp = cv2.getPerspectiveTransform(quad - 0.5, goal - 0.5)
+    return np.asarray(
+        cv2.warpPerspective(
+            pixels, warp, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        ),
+        np.uint8,
+    )

@@ -1,0 +1,333 @@
+"""What stands around a painting in a photograph: mats, paper, mouldings, walls, captions, shadows.
+
+Each function puts one layer around a picture and moves its box along; unframe_pictures.py makes
+whole photographs of them. All randomness is a `Generator`'s.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Edges = tuple[float, float, float, float]  # left, top, right, bottom in pixels, end exclusive
+Widths = tuple[int, int, int, int]  # top, bottom, left, right in pixels
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """An upright RGB picture (H, W, 3) and the painting's box in it."""
+
+    pixels: Pixels
+    box: Edges
+
+
+def whole(pixels: Pixels) -> Labelled:
+    """A picture without anything around the painting."""
+    return Labelled(pixels, (0, 0, pixels.shape[1], pixels.shape[0]))
+
+
+def clipped(values: Floats) -> Pixels:
+    """Floats as pixels."""
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def surrounded(inner: Labelled, widths: Widths, ground: Floats) -> Labelled:
+    """The picture on `ground` (H + top + bottom, W + left + right, 3)."""
+    top, _, left, _ = widths
+    height, width = inner.pixels.shape[:2]
+    pixels = clipped(ground)
+    pixels[top : top + height, left : left + width] = inner.pixels
+    x0, y0, x1, y1 = inner.box
+    return Labelled(pixels, (x0 + left, y0 + top, x1 + left, y1 + top))
+
+
+def grown(inner: Labelled, widths: Widths) -> tuple[int, int]:
+    """Height and width with so much around it."""
+    height, width = inner.pixels.shape[:2]
+    return height + widths[0] + widths[1], width + widths[2] + widths[3]
+
+
+# --- grounds -------------------------------------------------------------------------------------
+
+
+def colour(rng: Generator) -> Floats:
+    """What mats, walls and mouldings are painted in: mostly white, black, grey, wood or gold."""
+    kind = rng.choice(6, p=(0.3, 0.2, 0.18, 0.14, 0.08, 0.1))
+    tint = rng.normal(0, 4, 3)
+    if kind == 0:
+        base = rng.uniform(225, 255) + tint * rng.integers(2)
+    elif kind == 1:
+        base = rng.uniform(0, 45) + tint * rng.integers(2)
+    elif kind == 2:
+        base = rng.uniform(40, 225) + tint
+    elif kind == 3:  # wood
+        base = rng.uniform(0.25, 1) * np.array((200, 160, 105)) + 3 * tint
+    elif kind == 4:  # gold
+        base = rng.uniform(0.5, 1) * np.array((235, 195, 110)) + 2 * tint
+    else:
+        base = rng.uniform(20, 235, 3)
+    return np.clip(base, 0, 255).astype(np.float32)
+
+
+def cloud(shape: tuple[int, int], cells: int, rng: Generator) -> Floats:
+    """Smooth noise (H, W) of mean 0 and deviation about 1, `cells` to the long side."""
+    scale = cells / max(shape)
+    size = (max(2, round(shape[1] * scale)), max(2, round(shape[0] * scale)))
+    coarse = rng.normal(0, 1.3, size[::-1]).astype(np.float32)
+    return np.asarray(cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def roughness(shape: tuple[int, ...], rng: Generator) -> Floats:
+    """Noise (H, W) of mean 0 and deviation 1, pixel by pixel."""
+    return rng.standard_normal(shape, np.float32)
+
+
+def flat(shape: tuple[int, int], rng: Generator) -> Floats:
+    """One colour (H, W, 3), often with a slope of light and a little grain."""
+    ground = np.broadcast_to(colour(rng), (*shape, 3)).astype(np.float32)
+    if rng.random() < 0.4:
+        down, across = rng.normal(0, 0.1, 2)
+        y, x = np.ogrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
+        ground *= (1 + down * y + across * x)[..., None].astype(np.float32)
+    if rng.random() < 0.5:
+        ground += roughness((*shape, 1), rng) * np.float32(rng.uniform(0.5, 5))
+    return ground
+
+
+def paper(shape: tuple[int, int], rng: Generator) -> Floats:
+    """Old paper or board (H, W, 3): yellowed in clouds, foxed in spots."""
+    sheet = np.array((244, 236, 216), np.float32) * np.float32(rng.uniform(0.7, 1.03))
+    age = np.array((4, 7, 14), np.float32) * np.float32(rng.uniform(0.2, 1.5))
+    ground = sheet - cloud(shape, int(rng.integers(2, 9)), rng)[..., None] * age
+    ground += roughness((*shape, 1), rng) * np.float32(rng.uniform(0.5, 4))
+    if rng.random() < 0.4:
+        spots = np.clip(cloud(shape, int(rng.integers(30, 90)), rng) - 2.2, 0, 1)
+        ground -= spots[..., None] * np.array((40, 60, 80), np.float32)
+    return ground
+
+
+def ground_of(shape: tuple[int, int], rng: Generator) -> Floats:
+    """What a margin is made of."""
+    return paper(shape, rng) if rng.random() < 0.2 else flat(shape, rng)
+
+
+# --- layers --------------------------------------------------------------------------------------
+
+
+def margin(inner: Labelled, rng: Generator) -> Labelled:
+    """A border of one colour, of a width of its own at each side or the same, some sides bare."""
+    longest = max(inner.pixels.shape[:2])
+    most = longest * rng.choice((0.02, 0.06, 0.15, 0.4), p=(0.25, 0.35, 0.25, 0.15))
+    widths = rng.uniform(0.1, 1, 4) * most
+    if rng.random() < 0.5:
+        widths[:] = widths[0] + rng.normal(0, most / 50, 4)
+    bare = rng.random()
+    if bare < 0.15:
+        widths[rng.choice(4, rng.integers(1, 4), replace=False)] = 0
+    elif bare < 0.3:
+        widths[[0, 1] if rng.random() < 0.5 else [2, 3]] = 0
+    if rng.random() < 0.2:  # a page: more room where the caption stands
+        widths[1] += longest * rng.uniform(0.02, 0.12)
+    t, b, le, r = (int(n) for n in np.maximum(np.rint(widths), 0))
+    outer = surrounded(inner, (t, b, le, r), ground_of(grown(inner, (t, b, le, r)), rng))
+    if min(t, b, le, r) > 3 and rng.random() < 0.2:
+        outer = ragged(outer, rng)
+    return captioned(outer, b, rng) if b > 12 and rng.random() < 0.5 else outer
+
+
+def ragged(outer: Labelled, rng: Generator) -> Labelled:
+    """The painting's edge as a brush or a torn sheet leaves it: it wavers over its margin."""
+    height, width = outer.pixels.shape[:2]
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    cells, reach = int(rng.integers(6, 40)), rng.uniform(0.3, 2)
+    y += cloud((height, width), cells, rng) * np.float32(reach)
+    x += cloud((height, width), cells, rng) * np.float32(reach)
+    moved = cv2.remap(outer.pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return Labelled(np.asarray(moved, np.uint8), outer.box)
+
+
+def captioned(outer: Labelled, room: int, rng: Generator) -> Labelled:
+    """Words below the painting, in `room` pixels, black or white, whichever is seen."""
+    pixels = outer.pixels.copy()
+    height, width = pixels.shape[:2]
+    words = "".join(rng.choice(list("abdeghiklmnoprstuw   |,.19"), rng.integers(3, 40)))
+    ink = (0, 0, 0) if pixels[-room // 2].mean() > 127 else (255, 255, 255)
+    size = rng.uniform(0.25, 0.5) * min(room / 20, 2)
+    start = (int(rng.uniform(0, 0.6) * width), height - int(room * rng.uniform(0.2, 0.6)))
+    cv2.putText(pixels, words, start, cv2.FONT_HERSHEY_SIMPLEX, size, ink, 1, cv2.LINE_AA)
+    return Labelled(pixels, outer.box)
+
+
+def shadowed(inner: Labelled, rng: Generator) -> Labelled:
+    """The shadow that a frame throws onto what it holds, from one or two sides."""
+    height, width = inner.pixels.shape[:2]
+    reach = max(height, width) * rng.uniform(0.003, 0.03)
+    y, x = np.ogrid[:height, :width]
+    light = np.ones((height, width), np.float32)
+    distances = (y, height - 1 - y, x, width - 1 - x)
+    for side in rng.choice(4, rng.integers(1, 3), replace=False):
+        share = np.clip(distances[side] / (reach * rng.uniform(0.5, 1.5)), 0, 1)
+        soft = share if rng.random() < 0.6 else (share >= 1).astype(np.float32)
+        light = light * (1 - rng.uniform(0.2, 0.7) * (1 - soft)).astype(np.float32)
+    return Labelled(clipped(inner.pixels * light[..., None]), inner.box)
+
+
+def moulding(inner: Labelled, rng: Generator, share: float) -> Labelled:
+    """A frame of mitred bars, `share` of the long side wide: bands of wood, gilt or paint."""
+    wide = max(1, round(max(inner.pixels.shape[:2]) * share))
+    shape = grown(inner, (wide,) * 4)
+    y, x = np.arange(shape[0])[:, None], np.arange(shape[1])
+    down, across = np.minimum(y, shape[0] - 1 - y), np.minimum(x, shape[1] - 1 - x)
+    is_level = down <= across  # a bar above or below; mitred corners
+    depth = np.minimum(np.minimum(down, across), wide - 1)
+    profile = bands(wide, rng)
+    light = rng.normal(1, rng.choice((0.02, 0.15, 0.35)), 4).clip(0.3, 1.8).astype(np.float32)
+    shades = np.where(
+        is_level,
+        np.where(2 * y < shape[0], *light[:2]).astype(np.float32),
+        np.where(2 * x < shape[1], *light[2:]).astype(np.float32),
+    )
+    ground = profile[depth] * shades[..., None]
+    look = rng.random()
+    if look < 0.3:  # painted, or a polished face that mirrors the painting
+        other = cv2.resize(inner.pixels, shape[::-1]).astype(np.float32)
+        blurred = cv2.GaussianBlur(other, (0, 0), float(rng.uniform(0.5, 6)))
+        ground += rng.uniform(0.2, 0.8) * (blurred[:: rng.choice((1, -1))] - ground)
+    elif look < 0.55 and wide >= 6:
+        along = np.where(is_level, x, y)
+        ground *= ornament(depth, along, wide, rng)[..., None]
+    elif look < 0.65:  # painted by hand in the painting's own colours
+        spots = cloud(shape, int(rng.integers(30, 120)), rng)[..., None]
+        tone = inner.pixels.reshape(-1, 3)[rng.integers(0, inner.pixels[..., 0].size)]
+        ground += np.clip(spots, 0, 1) * (tone - ground)
+    if rng.random() < 0.7:
+        ground *= grain(is_level, rng)[..., None]
+    if wide >= 6 and rng.random() < 0.15:  # blocks in the corners
+        block = (down < wide) & (across < wide)
+        ground = np.where(block[..., None], colour(rng), ground)
+    return surrounded(inner, (wide,) * 4, ground)
+
+
+def bands(wide: int, rng: Generator) -> Floats:
+    """Colours (wide, 3) across a bar: one to four bands, each with a slope of light."""
+    cuts = np.sort(rng.integers(0, wide + 1, rng.integers(0, 4)))
+    profile = np.empty((wide, 3), np.float32)
+    base = colour(rng)
+    for start, stop in zip((0, *cuts), (*cuts, wide), strict=True):
+        tone = colour(rng) if rng.random() < 0.3 else base * rng.uniform(0.5, 1.5)
+        slope = np.linspace(*rng.normal(1, 0.25, 2), stop - start)[:, None]
+        profile[start:stop] = tone * slope
+    return profile
+
+
+def ornament(
+    depth: NDArray[np.intp], along: NDArray[np.intp], wide: int, rng: Generator
+) -> Floats:
+    """Factors (H, W) of carved and gilded leaves: a relief that repeats along the bar."""
+    period = max(4, round(wide * rng.uniform(0.4, 2.5)))
+    relief = cv2.GaussianBlur(
+        rng.normal(0, 1, (wide, period)).astype(np.float32), (0, 0), float(rng.uniform(0.7, 2.5))
+    )
+    lit = np.roll(relief, 1, 1) - relief + np.roll(relief, 1, 0) - relief
+    lit = lit / (lit.std() + 1e-6) * rng.uniform(0.08, 0.4)
+    lit *= np.hanning(wide + 2)[1:-1, None]
+    return np.exp(lit[depth, along % period]).astype(np.float32)
+
+
+def grain(is_level: NDArray[np.bool_], rng: Generator) -> Floats:
+    """Factors (H, W) of wood and wear, drawn out along the bars."""
+    strength, length = rng.uniform(0.02, 0.25), float(rng.uniform(0.5, 8))
+    noise = roughness(is_level.shape, rng)
+    along = cv2.GaussianBlur(noise, (0, 0), sigmaX=length, sigmaY=0.5)
+    across = cv2.GaussianBlur(noise, (0, 0), sigmaX=0.5, sigmaY=length)
+    worn = np.where(is_level, along, across) * np.float32(strength * np.sqrt(length))
+    return np.asarray(1 + worn, np.float32)
+
+
+def room(inner: Labelled, rng: Generator) -> Labelled:
+    """A wall around the frame: its shadow there, perhaps a label, the light of a lamp."""
+    longest = max(inner.pixels.shape[:2])
+    most = rng.choice((0.05, 0.2, 0.5))
+    t, b, le, r = (int(n) for n in rng.uniform(0, most, 4) * longest)
+    shape = grown(inner, (t, b, le, r))
+    ground = flat(shape, rng)
+    if rng.random() < 0.3:
+        y, x = (int(rng.uniform(0, 0.95) * n) for n in shape)
+        ground[y : y + longest // 15, x : x + longest // 12] = colour(rng)
+    if rng.random() < 0.3:  # a ledge, a floor, another wall
+        ground[int(shape[0] * rng.uniform(0.8, 1)) :] = colour(rng)
+    if rng.random() < 0.5:
+        shade = np.zeros(shape, np.float32)
+        down, across = (int(n) for n in rng.normal(0, 0.02 * longest, 2))
+        y, x = max(t + down, 0), max(le + across, 0)
+        shade[y : t + down + inner.pixels.shape[0], x : le + across + inner.pixels.shape[1]] = 1
+        shade = cv2.GaussianBlur(shade, (0, 0), float(longest * rng.uniform(0.002, 0.03)))
+        ground *= 1 - rng.uniform(0.2, 0.7) * shade[..., None]
+    return surrounded(inner, (t, b, le, r), ground)
+
+
+def shaped(painting: Pixels, rng: Generator) -> Labelled:
+    """An oval or a lozenge on a ground: the box is the shape's own."""
+    height, width = painting.shape[:2]
+    mask = np.zeros((height, width), np.uint8)
+    centre = (width // 2, height // 2)
+    if rng.random() < 0.5:
+        cv2.ellipse(mask, centre, centre, 0, 0, 360, 255, -1, cv2.LINE_AA)
+    else:
+        side = min(height, width)
+        painting = np.ascontiguousarray(painting[:side, :side])
+        corners = np.array([(side // 2, 0), (side - 1, side // 2), (side // 2, side - 1)])
+        mask = np.zeros((side, side), np.uint8)
+        cv2.fillPoly(mask, [np.vstack([corners, (0, side // 2)])], 255, cv2.LINE_AA)
+    t, b, le, r = (int(n) for n in rng.uniform(0, rng.choice((0.02, 0.1)), 4) * max(mask.shape))
+    shape = grown(whole(painting), (t, b, le, r))
+    ground = ground_of(shape, rng)
+    inside = (slice(t, t + mask.shape[0]), slice(le, le + mask.shape[1]))
+    share = mask[..., None] / np.float32(255)
+    ground[inside] += share * (painting - ground[inside])
+    return Labelled(clipped(ground), (le, t, le + mask.shape[1], t + mask.shape[0]))
+
+
+# --- what looks like a frame and is the painting's own -------------------------------------------
+
+
+def bordered(painting: Pixels, rng: Generator) -> Labelled:
+    """A painting with a border that the painter gave it: uneven, in paint, part of the picture."""
+    height, width = painting.shape[:2]
+    wide = max(height, width) * rng.uniform(0.02, 0.12)
+    y, x = np.ogrid[:height, :width]
+    distance = np.minimum(np.minimum(y, height - 1 - y), np.minimum(x, width - 1 - x))
+    waver = cloud((height, width), int(rng.integers(4, 20)), rng) * wide * rng.uniform(0.05, 0.35)
+    tone = painting.reshape(-1, 3)[rng.integers(0, height * width)].astype(np.float32)
+    tone = tone + rng.normal(0, 12, 3).astype(np.float32)
+    strokes = cloud((height, width), int(rng.integers(20, 150)), rng)[..., None]
+    paint = tone + strokes * rng.uniform(2, 12)
+    share = np.clip((wide + waver - distance) / rng.uniform(0.8, 4), 0, 1)[..., None]
+    return whole(clipped((painting + share * (paint - painting)).astype(np.float32)))
+
+
+def barred(rng: Generator, longest: int = 400) -> Labelled:
+    """Flat fields between bars that reach the edges, the outer fields often of one pale colour."""
+    height, width = (int(longest * n) for n in rng.uniform(0.6, 1, 2))
+    pale = np.clip(rng.uniform(170, 252) + rng.normal(0, 6, 3), 0, 255).astype(np.float32)
+    pixels = np.broadcast_to(pale, (height, width, 3)).copy()
+    rows = np.sort(rng.uniform(0.03, 0.97, rng.integers(1, 6)) * height).astype(int)
+    columns = np.sort(rng.uniform(0.03, 0.97, rng.integers(1, 6)) * width).astype(int)
+    y, x = (0, *rows, height), (0, *columns, width)
+    for _ in range(rng.integers(0, 7)):
+        i, j = rng.integers(0, len(y) - 1), rng.integers(0, len(x) - 1)
+        pixels[y[i] : y[i + 1], x[j] : x[j + 1]] = colour(rng)
+    black = rng.uniform(5, 60)
+    for place in rows:
+        stop = width if rng.random() < 0.8 else columns[rng.integers(len(columns))]
+        pixels[max(place - int(rng.integers(1, 9)), 0) : place, :stop] = black
+    for place in columns:
+        stop = height if rng.random() < 0.8 else rows[rng.integers(len(rows))]
+        pixels[:stop, max(place - int(rng.integers(1, 9)), 0) : place] = black
+    pixels += roughness((height, width, 1), rng) * np.float32(rng.uniform(0.5, 5))
+    pixels += cloud((height, width), int(rng.integers(3, 40)), rng)[..., None] * rng.uniform(0, 5)
+    return whole(clipped(pixels))
