@@ -1,7 +1,7 @@
 """Fit the networks that choose a painting's box (machineray/unframe/weights.npz).
 
 .venv/bin/python tools/fit_unframe.py PAINTINGS           fit to everything, write weights.npz
-.venv/bin/python tools/fit_unframe.py PAINTINGS --folds   fit each fold's, write them for the bench
+.venv/bin/python tools/fit_unframe.py PAINTINGS --folds   also fit each fold's, for the bench
 PAINTINGS holds train/ (paintings without frame) and framed/ (photographs; boxes.csv: their boxes).
 `--folds` writes bench/unframe_folds.npz: networks that saw nothing made of their fold. With them
 bench/unframe.py judges every picture by networks that do not know it.
@@ -15,6 +15,7 @@ versions of torch and OpenCV on the same kind of CPU give the same file.
 import argparse
 import csv
 import itertools
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from unframe_networks import (
     fitted_painted,
     fitted_scores,
 )
-from unframe_pictures import framed, hung, shrunk, unframed, varied
+from unframe_pictures import confusing, framed, hung, shrunk, unframed, varied
 
 from machineray.imaging import decode, to_array
 from machineray.unframe import boxes, evidence, painted
@@ -114,6 +115,15 @@ def pictures(
             yield hung(source.picture, other.picture.pixels, rng()), 0.7, source.fold
 
 
+def misleading(paintings: Sequence[Source]) -> Iterator[tuple[Labelled, float, int]]:
+    """Paintings with lines of their own: only the choice of boxes learns from them."""
+    for rank, source in enumerate(paintings):
+        painting = shrunk(source.picture.pixels)
+        for number in range(3):
+            rng = np.random.default_rng((2021, rank, number))
+            yield confusing(painting, rng), 1.0, source.fold
+
+
 def small_copy(picture: Labelled, weight: float, fold: int) -> Made:
     """A picture as frame_box judges it."""
     small = boxes.shrunk(picture.pixels)
@@ -138,9 +148,7 @@ def examples(made: Sequence[Made], networks: Sequence[painted.PaintedWeights]) -
     return Examples(torch.stack(sides, 1), torch.stack(tables), torch.stack(ious), weights)
 
 
-def targets(
-    found: evidence.Evidence, shape: tuple[int, int], box: Edges
-) -> NDArray[np.float32]:
+def targets(found: evidence.Evidence, shape: tuple[int, int], box: Edges) -> NDArray[np.float32]:
     """IoU (K, K, K, K) of every candidate box with the painting's; -1 where one repeats another."""
     left, top, right, bottom = box
     every = np.stack(np.meshgrid(*found.depths, indexing="ij"), -1)
@@ -165,8 +173,8 @@ def shares(one: Made) -> NDArray[np.float32]:
 # --- the two uses --------------------------------------------------------------------------------
 
 
-def painted_networks(made: Sequence[Made], folds: Sequence[int | None]) -> list[Arrays]:
-    """A network for each fold that saw none of it; None: one that saw everything."""
+def painted_networks(made: Sequence[Made]) -> list[Arrays]:
+    """A network for each fold that saw none of it, and at the end one that saw everything."""
     cells = torch.zeros(len(made), painted.INPUTS, painted.GRID, painted.GRID, dtype=torch.half)
     share = torch.zeros(len(made), painted.GRID, painted.GRID)
     for index, one in enumerate(made):
@@ -174,11 +182,15 @@ def painted_networks(made: Sequence[Made], folds: Sequence[int | None]) -> list[
         cells[index] = torch.from_numpy(known).permute(2, 0, 1)
         share[index] = torch.from_numpy(shares(one))
     weights = torch.tensor([one.weight for one in made])
-    own = np.array([one.fold for one in made])
     return [
-        fitted_painted(cells, share, weights, np.flatnonzero(own != fold)).arrays()
-        for fold in folds
+        fitted_painted(cells, share, weights, chosen).arrays() for chosen in without_each_fold(made)
     ]
+
+
+def without_each_fold(made: Sequence[Made]) -> list[NDArray[np.intp]]:
+    """Which pictures are not of each fold, and at the end all."""
+    own = np.array([one.fold for one in made])
+    return [np.flatnonzero(own != fold) for fold in range(FOLDS + 1)]
 
 
 def main() -> None:
@@ -187,35 +199,42 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("paintings", type=Path, help="folder with train/ and framed/")
-    parser.add_argument("--folds", action="store_true", help="fit the folds' networks instead")
+    parser.add_argument(
+        "--folds", action="store_true", help="also write each fold's, for the bench"
+    )
     arguments = parser.parse_args()
     if not (arguments.paintings / "framed" / "boxes.csv").is_file():
         parser.error(f"{arguments.paintings}: no framed/boxes.csv there")
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    made = [small_copy(*one) for one in pictures(*sources(arguments.paintings))]
-    own = np.array([one.fold for one in made])
-    print(f"{len(made)} pictures", flush=True)
-    if arguments.folds:
-        saw = painted_networks(made, range(FOLDS))
-    else:
-        saw = painted_networks(made, [None]) * FOLDS
-    print("what is painting: fitted", flush=True)
+    photographs, paintings = sources(arguments.paintings)
+    made = [small_copy(*one) for one in pictures(photographs, paintings)]
+    report(f"{len(made)} pictures")
+    saw = painted_networks(made)
+    report("what is painting: fitted")
+    made += [small_copy(*one) for one in misleading(paintings)]
     data = examples(made, [painted.PaintedWeights(**arrays) for arrays in saw])
+    report(f"{len(made)} pictures: seen")
+    chosen = without_each_fold(made)
+    save(boxes.WEIGHTS, saw[FOLDS] | as_arrays(fitted_scores(data, chosen[FOLDS])))
     if arguments.folds:
-        folds = {}
+        named = {}
         for fold in range(FOLDS):
-            chosen = np.flatnonzero(own != fold)
-            layers = saw[fold] | as_arrays(fitted_scores(data, chosen))
-            folds |= {f"{fold}_{name}": layer.astype(np.float16) for name, layer in layers.items()}
-            print(f"fold {fold}: fitted", flush=True)
-        written, layers = FOLDS_FILE, folds
-    else:
-        layers = saw[0] | as_arrays(fitted_scores(data, np.arange(len(made))))
-        layers = {name: layer.astype(np.float16) for name, layer in layers.items()}
-        written = boxes.WEIGHTS
-    np.savez_compressed(written, **layers)
-    print(f"{written}: {written.stat().st_size / 1000:.0f} KB")
+            layers = saw[fold] | as_arrays(fitted_scores(data, chosen[fold]))
+            named |= {f"{fold}_{name}": layer for name, layer in layers.items()}
+        save(FOLDS_FILE, named)
+
+
+def save(file: Path, layers: Arrays) -> None:
+    """Half precision is enough for weights."""
+    halves = {name: layer.astype(np.float16) for name, layer in layers.items()}
+    np.savez_compressed(file, **halves)
+    report(f"{file}: {file.stat().st_size / 1000:.0f} KB")
+
+
+def report(text: str) -> None:
+    """A line with the CPU time so far."""
+    print(f"{time.process_time() / 60:5.1f} CPU min  {text}", flush=True)
 
 
 if __name__ == "__main__":

@@ -224,9 +224,7 @@ def bands(wide: int, rng: Generator) -> Floats:
     return profile
 
 
-def ornament(
-    depth: NDArray[np.intp], along: NDArray[np.intp], wide: int, rng: Generator
-) -> Floats:
+def ornament(depth: NDArray[np.intp], along: NDArray[np.intp], wide: int, rng: Generator) -> Floats:
     """Factors (H, W) of carved and gilded leaves: a relief that repeats along the bar."""
     period = max(4, round(wide * rng.uniform(0.4, 2.5)))
     relief = cv2.GaussianBlur(
@@ -331,3 +329,57 @@ def barred(rng: Generator, longest: int = 400) -> Labelled:
     pixels += roughness((height, width, 1), rng) * np.float32(rng.uniform(0.5, 5))
     pixels += cloud((height, width), int(rng.integers(3, 40)), rng)[..., None] * rng.uniform(0, 5)
     return whole(clipped(pixels))
+
+
+def ground_and_figures(rng: Generator, longest: int = 400) -> Labelled:
+    """A plain painted ground with a few flat figures on it, one of them often large and level."""
+    height, width = (int(longest * n) for n in rng.uniform(0.65, 1, 2))
+    pixels = painted_ground((height, width), colour(rng), rng)
+    count = int(rng.integers(1, 9))
+    for number in range(count):
+        is_large = number == 0 and rng.random() < 0.7
+        share = rng.uniform(0.35, 0.85, 2) if is_large else rng.uniform(0.03, 0.4, 2)
+        centre = rng.normal(0.5, 0.04 if is_large else 0.25, 2).clip(0.1, 0.9)
+        size = (float(share[0] * width), float(share[1] * height))
+        angle = float(rng.normal(0, 0.7)) if is_large else float(rng.uniform(0, 180))
+        place = (float(centre[0] * width), float(centre[1] * height))
+        mask = np.zeros((height, width), np.uint8)
+        if rng.random() < 0.8:
+            quad = cv2.boxPoints((place, size, angle)) + rng.normal(0, 1.5, (4, 2))
+            cv2.fillPoly(mask, [quad.astype(np.int32)], 255, cv2.LINE_AA)
+        else:
+            cv2.ellipse(mask, (place, size, angle), 255, -1, cv2.LINE_AA)
+        figure = painted_ground((height, width), colour(rng), rng)
+        pixels += (mask[..., None] / np.float32(255)) * (figure - pixels)
+    return whole(clipped(pixels))
+
+
+def inset(painting: Pixels, rng: Generator, longest: int = 400) -> Labelled:
+    """A painting that holds a painting: a field full of things, and a few more on the ground."""
+    height, width = (int(longest * n) for n in rng.uniform(0.65, 1, 2))
+    pixels = painted_ground((height, width), colour(rng), rng)
+    share = rng.uniform(0.5, 0.9, 2)
+    y, x = (
+        int(rng.uniform(0.2, 0.8) * (1 - s) * n) for s, n in zip(share, pixels.shape, strict=False)
+    )
+    size = (int(share[1] * width), int(share[0] * height))
+    pixels[y : y + size[1], x : x + size[0]] = cv2.resize(painting, size)
+    for _ in range(rng.integers(3, 14)):  # things on the ground, some across the field's edge
+        start = rng.uniform(0, 1, 2) * (width, height)
+        stop = start + rng.normal(0, 0.12 * longest, 2)
+        tone = tuple(float(c) for c in colour(rng))
+        places = [tuple(int(n) for n in place) for place in (start, stop)]
+        if rng.random() < 0.5:
+            cv2.line(pixels, *places, tone, int(rng.integers(1, 7)), cv2.LINE_AA)
+        else:
+            cv2.rectangle(pixels, *places, tone, -1)
+    pixels += cloud((height, width), int(rng.integers(3, 40)), rng)[..., None] * rng.uniform(0, 4)
+    return whole(clipped(pixels))
+
+
+def painted_ground(shape: tuple[int, int], tone: Floats, rng: Generator) -> Floats:
+    """A colour (H, W, 3) put on by hand: clouds of it, the strokes, the cloth below."""
+    strokes = cloud(shape, int(rng.integers(20, 150)), rng) * rng.uniform(0.5, 6)
+    strokes += cloud(shape, int(rng.integers(2, 9)), rng) * rng.uniform(0, 6)
+    strokes += roughness(shape, rng) * np.float32(rng.uniform(0.5, 4))
+    return np.asarray(tone + strokes[..., None], np.float32)

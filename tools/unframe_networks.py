@@ -112,7 +112,7 @@ def turned_cells(known: Tensor, turn: int) -> Tensor:
 
 # --- which box it is -------------------------------------------------------------------------------
 
-NETWORKS = 3  # whose scores are averaged
+NETWORKS = 1  # whose scores are averaged: three are no better
 EPOCHS = 16
 HIDDEN = 32
 DRAWN = 6  # candidates a side that one step looks at: 6**4 boxes rather than 10**4
@@ -132,8 +132,9 @@ class Examples:
 class Network(nn.Module):
     """What boxes.scores computes, for a batch."""
 
-    def __init__(self, hidden: int = HIDDEN) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        hidden = HIDDEN
         self.side = nn.Linear(evidence.SIDE_FEATURES, hidden)
         self.joint = nn.Linear(hidden + evidence.BOX_FEATURES, hidden)
         self.score = nn.Linear(hidden, 1, bias=False)

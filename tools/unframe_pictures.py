@@ -15,6 +15,8 @@ from unframe_layers import (
     bordered,
     clipped,
     colour,
+    ground_and_figures,
+    inset,
     margin,
     moulding,
     room,
@@ -59,6 +61,12 @@ def framed(painting: Pixels, rng: Generator) -> Labelled:
     if kind in (0, 4) or rng.random() < 0.1:
         picture = margin(picture, rng)
     return photographed(picture, rng)
+
+
+def confusing(painting: Pixels, rng: Generator) -> Labelled:
+    """A painting with lines of its own that look like a frame's, alone or in a frame."""
+    own = inset(painting, rng) if rng.random() < 0.5 else ground_and_figures(rng)
+    return photographed(own, rng) if rng.random() < 0.7 else framed(own.pixels, rng)
 
 
 def photographed(picture: Labelled, rng: Generator) -> Labelled:

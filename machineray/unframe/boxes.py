@@ -23,7 +23,8 @@ WEIGHTS = Path(__file__).with_name("weights.npz")
 SMALL = 448  # long side of the copy that is judged, pixels
 SMALLEST = 32  # a picture with a shorter side than this is left alone
 MOST_STRETCHED = 12  # and so is one that is longer than this many times its short side
-WORTH = 0.01  # of IoU: what a cut has to gain, since most pictures have nothing to cut
+WORTH = 0.02  # of IoU: what a cut has to gain
+NO_FRAME = 2.0  # on the whole picture's score: no frame is likelier than in what was learnt from
 RIVALS = 400  # likeliest boxes that are held against each other
 
 
@@ -114,6 +115,7 @@ def judged(
     """
     score = np.mean([scores(evidence, weights) for weights in networks], axis=0)
     score[~distinct(evidence.depths)] = -np.inf
+    score[0, 0, 0, 0] += NO_FRAME
     likeliest = np.argsort(-score, axis=None, kind="stable")[:RIVALS]
     share = np.exp(score.flat[likeliest] - score.max())
     at = np.unravel_index(likeliest, score.shape)

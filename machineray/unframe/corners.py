@@ -58,9 +58,7 @@ def corners(pixels: Pixels, box: tuple[int, int, int, int]) -> Corners | None:
     ]
     met = [np.cross(lines[a], lines[b]) for a, b in ((3, 0), (0, 1), (1, 2), (2, 3))]
     places = [(x / z / across, y / z / down) for x, y, z in met]
-    return tuple(
-        (float(np.clip(x, 0, width)), float(np.clip(y, 0, height))) for x, y in places
-    )
+    return tuple((float(np.clip(x, 0, width)), float(np.clip(y, 0, height))) for x, y in places)
 
 
 def leaning(

@@ -3,14 +3,15 @@ import io
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from jobs import Job
 from jobs.unframe import unframe
-from machineray.errors import InputError, StageError
-from machineray.log import Event, Progress, Refusal
+from machineray.errors import InputError, StageError, UsageError
+from machineray.log import Event, Note, Progress, Refusal
 from machineray.runs import StageRun
 from machineray.storage import open_store
 
@@ -46,7 +47,7 @@ def test_boxes_and_cropped_pictures(tmp_path: Path, pictures: Path) -> None:
     list(unframe(job(tmp_path, pictures)))
     stage = done(tmp_path)
     text = stage.read("boxes.csv").decode()
-    assert text.startswith("file,left,top,right,bottom,confidence\n")
+    assert text.startswith("file,left,top,right,bottom,confidence,corners\n")
     rows = {row["file"]: row for row in csv.DictReader(io.StringIO(text))}
     assert set(rows) == {"framed.png", "whole.png", "turned.tif"}
     expected = {
@@ -75,6 +76,59 @@ def test_a_confidence_that_none_has_leaves_all_whole(tmp_path: Path, pictures: P
     rows = csv.DictReader(io.StringIO(done(tmp_path).read("boxes.csv").decode()))
     row = next(row for row in rows if row["file"] == "framed.png")
     assert [row[edge] for edge in ("left", "top", "right", "bottom")] == ["0", "0", "420", "300"]
+
+
+def test_what_is_told_to_stay_whole_stays_whole(tmp_path: Path, pictures: Path) -> None:
+    told = tmp_path / "whole.txt"
+    told.write_text("framed   # a painted border\n")
+    list(unframe(job(tmp_path, pictures), whole=str(told)))
+    catalog = {row["id"]: row for row in done(tmp_path).catalog()}
+    assert catalog["framed"]["box"] == [0, 0, 420, 300]
+    assert catalog["framed"]["left_whole"] == "by hand"
+    assert catalog["turned"]["box"] != [0, 0, 300, 420]
+    told.write_text("nobody\n")
+    with pytest.raises(UsageError, match=r"--whole .*1 of its 1 ids.*nobody"):
+        list(unframe(job(tmp_path, pictures), whole=str(told)))
+
+
+def test_a_page_shows_every_picture(tmp_path: Path, pictures: Path) -> None:
+    events = list(unframe(job(tmp_path, pictures)))
+    stage = done(tmp_path)
+    page = stage.read("boxes.html").decode()
+    for row in stage.catalog():
+        assert f'href="{row["thumbnail"]}"' in page
+        with Image.open(io.BytesIO(stage.read(row["thumbnail"]))) as small:
+            assert max(small.size) == 240
+            wide, high = row["source_size"]
+            assert small.width / small.height == pytest.approx(wide / high, rel=0.02)
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert "boxes.html" in notes[-1]
+
+
+def test_a_painting_seen_askew_is_set_upright(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    fields = np.random.default_rng(3).integers(30, 226, (6, 8, 3), np.uint8)
+    wall = np.full((800, 1040, 3), (240, 238, 232), np.uint8)
+    painting = Image.fromarray(fields).resize((800, 600), Image.Resampling.BICUBIC)
+    wall[100:700, 120:920] = np.asarray(painting)
+    source = np.array([(120, 100), (920, 100), (920, 700), (120, 700)], np.float32)
+    seen = np.array([(128, 92), (912, 110), (928, 690), (112, 708)], np.float32)
+    warp = cv2.getPerspectiveTransform(source, seen)
+    Image.fromarray(
+        cv2.warpPerspective(wall, warp, (1040, 800), borderMode=cv2.BORDER_REPLICATE)
+    ).save(folder / "askew.png")
+    list(unframe(job(tmp_path, folder)))
+    stage = done(tmp_path)
+    (row,) = stage.catalog()
+    assert np.abs(np.array(row["corners"]) - seen).max() <= 3
+    assert np.abs(np.array(row["box"]) - [120, 101, 920, 699]).max() <= 8
+    (line,) = csv.DictReader(io.StringIO(stage.read("boxes.csv").decode()))
+    assert [float(n) for n in line["corners"].split()] == sum(row["corners"], [])
+    cut = Image.open(io.BytesIO(open_store(str(tmp_path / "root")).read(row["key"])))
+    assert cut.size == (row["width"], row["height"])
+    apart = np.abs(np.asarray(cut.resize((800, 600)), float) - np.asarray(painting, float))
+    assert apart.mean() < 3
 
 
 def test_the_second_run_does_nothing(tmp_path: Path, pictures: Path) -> None:
