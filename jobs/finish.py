@@ -90,7 +90,7 @@ def finish(
         input=source.source,
         indexes=batches(list(rows), job.row.items_per_index),
     )
-    credits = credits_of(source)
+    credits = known_credits(source)
 
     def one(item: str) -> Done:
         from machineray.finish.artwork import FinishSettings, Origin, finish_picture
@@ -155,7 +155,7 @@ def _paintings(source: Pictures) -> list[Row]:
     return found.catalog() if found.is_complete() else []
 
 
-def credits_of(source: Pictures) -> dict[str, Any] | None:
+def known_credits(source: Pictures) -> dict[str, Any] | None:
     """Whom the artworks owe what, as the stage that drew the samples knows it."""
     plan = source.stage.plan() if source.stage else None
     found: dict[str, Any] | None = plan.input.get("credits") if plan else None

@@ -92,7 +92,7 @@ def test_no_known_trick_breaks_out_of_its_place(text: str) -> None:
     assert_stays_in_place(text, text)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(texts, texts)
 def test_no_text_breaks_out_of_its_place(text: str, url: str) -> None:
     assert_stays_in_place(text, url)
