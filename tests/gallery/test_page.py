@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machineray.errors import InputError
-from machineray.gallery.markup import duration, figure, local_href
 from machineray.gallery.page import Colophon, Work, aspect_words, gallery_page
 from machineray.gallery.pictures import Picture, preview_pictures
 from machineray.gallery.rooms import Credit, Grid, Progress
+from machineray.markup import duration, figure, local_href
 
 COLOPHON = Colophon("1.2.3", "klee", "mray run generate --run klee")
 HOSTILE = (
