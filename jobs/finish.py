@@ -144,7 +144,7 @@ def finish(
     yield from job.execute(Task(plan, job.row.unit, work, merge))
 
 
-def _paintings(source: Pictures) -> list[Row]:
+def _paintings(source: Pictures) -> Sequence[Row]:
     """What the network behind the samples learned from: rows of augment's catalog, or none."""
     plan = source.stage.plan() if source.stage else None
     name = plan.input.get("paintings") if plan else None
@@ -162,7 +162,7 @@ def known_credits(source: Pictures) -> dict[str, Any] | None:
     return found
 
 
-def _aspects(aspect: Aspect, paintings: list[Row]) -> list[float] | None:
+def _aspects(aspect: Aspect, paintings: Sequence[Row]) -> list[float] | None:
     """Width / height of every painting; None keeps the samples' own."""
     if aspect is Aspect.keep or (aspect is Aspect.auto and not paintings):
         return None
