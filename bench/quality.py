@@ -151,7 +151,8 @@ def main() -> None:
     judge = Judge(seen, [found[name] for name in sorted(others)])
     print(
         f"quality: {len(seen)} paintings, {len(others)} held out, {SIDE} px, {SAMPLES} samples, "
-        f"{options.threads} threads, {options.precision}, torch {torch.__version__}, {platform.machine()}"
+        f"{options.threads} threads, {options.precision}, torch {torch.__version__}, "
+        f"{platform.machine()}"
     )
     print(HEAD, flush=True)
     compute = Compute(precision=options.precision)

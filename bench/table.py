@@ -12,6 +12,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "paintings"
@@ -20,10 +21,15 @@ LARGE = (6000, 4000)
 
 @dataclass(frozen=True)
 class Case:
-    """One row: pictures (the examples, or so many of 24 megapixels) and the stage's options."""
+    """One row: pictures and the stage's options.
+
+    The examples, or so many of 24 megapixels, or so many made thumbnails, of which every tenth is
+    another one's mirrored copy.
+    """
 
     label: str
     large: int = 0
+    thumbnails: int = 0
     format: str = "jpeg"
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -31,6 +37,9 @@ class Case:
         """Write the pictures; here, not in the process that is measured: its peak counts."""
         from PIL import Image
 
+        if self.thumbnails:
+            make_thumbnails(folder, self.thumbnails)
+            return
         files = sorted(EXAMPLES.glob("*.jpg"))
         if not self.large:
             for file in files:
@@ -38,6 +47,23 @@ class Case:
         for file in files[: self.large]:
             with Image.open(file) as image:
                 image.resize(LARGE).save(folder / f"{file.stem}.{self.format}", quality=92)
+
+
+def make_thumbnails(folder: Path, count: int) -> None:
+    """JPEG of 160 pixels a side with a dozen rectangles each."""
+    from PIL import Image, ImageOps
+
+    image = Image.new("RGB", (160, 160))
+    for number in range(count):
+        if number % 10 == 9:
+            image = ImageOps.mirror(image)
+        else:
+            rng = Random(number)
+            image = Image.new("RGB", (160, 160), tuple(rng.choices(range(256), k=3)))
+            for _ in range(12):
+                x, y, width, height = (rng.randrange(10, 150) for _ in range(4))
+                image.paste(tuple(rng.choices(range(256), k=3)), (x, y, x + width, y + height))
+        image.save(folder / f"{number:06}.jpg", quality=70 + number % 25)
 
 
 def measure(stage: str, folder: Path, options: dict[str, Any]) -> dict[str, float]:

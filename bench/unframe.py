@@ -10,6 +10,7 @@ Time and memory: one process a row, one thread, the networks that ship; beside t
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import resource
@@ -65,7 +66,7 @@ def held_out(folder: Path) -> Iterator[dict]:
 
 def print_figures(rows: list[dict]) -> None:
     """Tables by difficulty and fold, and what the confidence is worth."""
-    print(f"\nmean IoU, and the share of at least .95 (pictures not seen), by {FOLDS} folds and all")
+    print(f"\nmean IoU, and the share of at least .95 (pictures not seen), by {FOLDS} folds")
     framed = [row for row in rows if row["kind"] != "no frame"]
     clear = [row for row in framed if row["kind"] != "ambiguous"]
     groups = [(kind, [row for row in framed if row["kind"] == kind]) for kind in ("easy", "hard")]
@@ -78,7 +79,7 @@ def print_figures(rows: list[dict]) -> None:
     print_row("no frame", whole, lambda g: f"{np.median([r['cut'] for r in g]):.3f} {harm(g):4.1%}")
     print("\nconfidence (expected IoU) against what came true, all pictures not seen")
     print(f"{'confidence':>14} {'number':>7} {'mean of it':>11} {'mean IoU':>9} {'>= .95':>7}")
-    for low, high in zip(BINS, BINS[1:], strict=False):
+    for low, high in itertools.pairwise(BINS):
         inside = [row for row in rows if low <= row["confidence"] < high]
         if inside:
             print(

@@ -15,12 +15,15 @@ from jobs import Job, main
 from jobs.pictures import pictures
 from machineray.errors import InputError, UsageError
 from machineray.gan.sizes import Resolution, Size, size_of
-from machineray.log import Event
+from machineray.log import Event, Note
 from machineray.runs import Plan, Row, json_bytes, json_lines
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
 if TYPE_CHECKING:
     from machineray.dataset.tar import Sample
+
+PAGE = "index.html"
+SHOWN_SHARDS, SHOWN_OF_SHARD = 8, 12  # on the page, however many paintings there are
 
 
 def augment(
@@ -50,6 +53,8 @@ def augment(
         shard = f"shards/{index:06d}.tar"
         records: list[Row] = []
         refused: list[Refused] = []
+        strips: dict[str, bytes] = {}
+        shown = set(items[:SHOWN_OF_SHARD]) if index < SHOWN_SHARDS else set()
 
         def one(item: str) -> tuple[Row, list[Sample]]:
             return samples(rows[item], source.read(rows[item]), size, variants)
@@ -59,25 +64,34 @@ def augment(
                 if isinstance(value, InputError):
                     refused.append(Refused(item, str(value)))
                 else:
-                    records.append({**value[0], "shard": shard})
-                    yield from value[1]
+                    row, made = value
+                    if item in shown:
+                        row = {**row, "strip": f"strips/{item}.webp"}
+                        strips[row["strip"]] = strip(made)
+                    records.append({**row, "shard": shard})
+                    yield from made
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "shard.tar"
             pack(packable(), path)
             yield from refused
-            yield Done({shard: path}, records, items=len(records))
+            yield Done({shard: path, **strips}, records, items=len(records))
 
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
+        from machineray.dataset.page import augment_page
+
         if not records:
             raise InputError(f"{job.output.name}: no painting is left to train on")
         shards = sorted({record["shard"] for record in records})
         count = len(records) * (1 + variants)
         index = {"resolution": size.resolution, "samples": count, "shards": shards}
         yield "index.json", json_bytes(index)
+        yield PAGE, augment_page(records, count, size.resolution).encode()
         yield "catalog.jsonl", json_lines(records)
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
+    if job.output.is_complete():
+        yield Note(f"what the network will see: {job.store.url}/{job.output.key(PAGE)}")
 
 
 def chosen_size(resolution: Resolution) -> Size:
@@ -91,21 +105,30 @@ def chosen_size(resolution: Resolution) -> Size:
 def samples(row: Row, data: bytes, size: Size, variants: int) -> tuple[Row, "list[Sample]"]:
     """A painting's file -> its row with aspect and resolution, its picture and the variants of it.
 
-    A function of the painting's id and bytes alone. InputError when it cannot be read.
+    A function of the painting's id and bytes alone, and of the versions that each sample names.
+    InputError when it cannot be read.
     """
-    from machineray.dataset.squares import squashed, varied
+    from machineray.dataset.squares import made_with, squashed, varied
     from machineray.dataset.tar import Sample
     from machineray.imaging import decode, encode, from_array
 
     image = decode(data, row["key"])
     aspect = round(image.width / image.height, 6)
     pixels = squashed(image, (size.width, size.height))
-    made = []
+    made, versions = [], {"made_with": made_with(variants > 0)}
     for number, picture in enumerate([pixels, *varied(pixels, row["id"], variants)]):
         key = f"{row['id']}_v{number}" if number else row["id"]
-        metadata = {"id": row["id"], "variant": number, "aspect": aspect}
-        made.append(Sample(key, encode(from_array(picture), "png"), metadata))
+        metadata = {"id": row["id"], "variant": number, "aspect": aspect, **versions}
+        made.append(Sample(key, encode(from_array(picture), "webp", lossless=True), metadata))
     return {**row, "aspect": aspect, "resolution": size.resolution}, made
+
+
+def strip(made: "Sequence[Sample]") -> bytes:
+    """A painting's training pictures small, side by side, the painting itself first: a WebP."""
+    from machineray.dataset.page import side_by_side
+    from machineray.imaging import encode, from_array
+
+    return encode(side_by_side([from_array(each.pixels()) for each in made]), "webp", quality=85)
 
 
 if __name__ == "__main__":

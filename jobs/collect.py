@@ -21,20 +21,21 @@ from machineray.storage import Store, open_store
 
 EXAMPLES = "examples"
 NAMED_AT_MOST = 3
-
-
+Source = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Collect from this site; `mray sources` lists them."),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most so many paintings of each source.")]
+Contact = Annotated[
+    str, typer.Option(envvar="MRAY_CONTACT", help="Your e-mail or web address, told to the sites.")
+]
 SITES_ONLY = ("limit", "artist", "per_artist", "year_before", "died_before", "source_url")
 
 
 def collect(
     job: Job,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Collect from this site; `mray sources` lists them."),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many paintings of each source.")
-    ] = None,
+    source: Source = None,
+    limit: Limit = None,
     artist: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Of this artist only, such as Klee.")
     ] = None,
@@ -55,10 +56,7 @@ def collect(
         list[str] | None,
         typer.Option(metavar="NAME=URL", help="Ask this mirror instead of the source's host."),
     ] = None,
-    contact: Annotated[
-        str,
-        typer.Option(envvar="MRAY_CONTACT", help="Your e-mail or web address, told to the sites."),
-    ] = "",
+    contact: Contact = "",
     budget_bytes: Annotated[
         str | None, typer.Option(help="End there, such as 20GB; the sources share it evenly.")
     ] = None,

@@ -5,7 +5,6 @@ the same command again goes the same way over what is there, and asks from where
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from machineray.collect.painting import LIFE_YEARS, Said, Site, Step, Turned, Wa
 from machineray.collect.sites.table import site_named
 from machineray.errors import ConfigurationError, InputError, NotFoundError, UsageError
 from machineray.log import Event, Note, Progress
+from machineray.quantities import bytes_of, seconds_of
 from machineray.runs import CACHE, Output, Plan, Row, StageRun, json_bytes, json_lines
 from machineray.shards import Done, Outcome, Refused, Task
 from machineray.storage import Store
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from machineray.collect.crawl import Kept
     from machineray.collect.fetch import Web
     from machineray.collect.limits import Budget, Clock
-
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True)
@@ -273,8 +270,8 @@ def crawl_of(
         wanted,
         mirrors_of(source_url, source),
         contact,
-        None if budget_bytes is None else quantity(budget_bytes, "--budget-bytes", UNITS, "20GB"),
-        None if budget_time is None else quantity(budget_time, "--budget-time", SECONDS, "4h"),
+        None if budget_bytes is None else bytes_of(budget_bytes, "--budget-bytes"),
+        None if budget_time is None else seconds_of(budget_time, "--budget-time"),
     )
 
 
@@ -289,11 +286,3 @@ def mirrors_of(texts: Sequence[str], sources: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--source-url {text}: --source {name} is not asked for")
         found[name] = checked_mirror(name, url)
     return found
-
-
-def quantity(text: str, option: str, units: Mapping[str, int], example: str) -> int:
-    """ "500MB" or "4h" -> a number; UsageError with an example otherwise."""
-    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?) ?([a-z]?)b?", text.strip().lower())
-    if not match or match[2] not in units or float(match[1]) == 0:
-        raise UsageError(f"{option} {text}: write it as {example}")
-    return round(float(match[1]) * units[match[2]])

@@ -1,11 +1,12 @@
-"""Sort out what is too small, there twice, or unwanted; a contact sheet to look at.
+"""Sort out what is too small, there twice, or unwanted; a contact sheet to click on.
 
 mray run curate --run klee --min-side 256
-mray run curate --run klee-2 --input klee/collect --reject unwanted.txt     after looking at it
+mray run curate --run klee-2 --input klee/collect --reject reject.txt     after looking at it
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,8 @@ from jobs import FILE, Job, main
 from jobs.pictures import Pictures, ids_in, pictures
 from machineray.errors import InputError
 from machineray.log import Event, Note, Refusal
-from machineray.runs import Plan, Row, json_lines
+from machineray.rows import Rows
+from machineray.runs import Plan, Row
 from machineray.shards import Done, Outcome, Task, batches, each
 
 THUMBNAIL_PX = 240
@@ -30,43 +32,53 @@ def curate(
         str | None,
         typer.Option(metavar=FILE, help="A file with the ids that you do not want, one a line."),
     ] = None,
+    auto_reject: Annotated[
+        bool,
+        typer.Option(
+            "--auto-reject",
+            help="Refuse what looks blurred, watermarked, a page of text or representational, too.",
+        ),
+    ] = False,
 ) -> Iterator[Event]:
     """Keep each painting once, large enough and wanted; say why of all others."""
     source = pictures(job)
-    rows = {row["id"]: row for row in source.rows}
-    unwanted = ids_in(reject, "--reject", rows) if reject else []
+    numbers = {row["id"]: number for number, row in enumerate(source.rows)}
+    unwanted = ids_in(reject, "--reject", numbers) if reject else []
     plan = Plan(
         stage=job.stage,
-        arguments={"min_side": min_side, "reject": unwanted},
+        arguments={"min_side": min_side, "reject": unwanted, "auto_reject": auto_reject},
         input=source.source,
-        indexes=batches(list(rows), job.row.items_per_index),
+        indexes=batches(list(numbers), job.row.items_per_index),
     )
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome | Event]:
-        for item, value in each(lambda item: measured(source, rows[item]), items, job.workers):
-            if isinstance(value, InputError):
-                yield Refusal(item, str(value))
-                yield Done({}, [{**rows[item], "unreadable": str(value)}])
-            else:
-                row, thumbnail = value
-                yield Done({_thumbnail(item): thumbnail}, [row])
+        from machineray.curate.contact_sheet import thumbnail_name
 
-    def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
+        rows = (source.rows[numbers[item]] for item in items)
+        for row, value in each(lambda row: measured(source, row), rows, job.workers):
+            if isinstance(value, InputError):
+                yield Refusal(row["id"], str(value))
+                yield Done({}, [{**row, "unreadable": str(value)}])
+            else:
+                whole, thumbnail = value
+                yield Done({thumbnail_name(row["id"]): thumbnail}, [whole])
+
+    def merge(records: Rows) -> Iterator[tuple[str, bytes | Path]]:
         from machineray.curate.contact_sheet import contact_sheet
         from machineray.curate.decisions import decide
 
-        decided = decide(records, min_side=min_side, rejected_ids=frozenset(unwanted))
+        rejected = frozenset(unwanted)
+        decided = Rows(
+            decide(records, min_side=min_side, rejected_ids=rejected, auto_reject=auto_reject)
+        )
         if not any(row["keep"] for row in decided):
             raise InputError(
                 f"{job.output.name}: no painting is left: {_told(decided)}; begin again with "
-                f"--run NAME --input {source.source['from']} and a lower --min-side or shorter "
-                "--reject"
+                f"--run NAME --input {source.source['from']} and a lower --min-side, a shorter "
+                "--reject or no --auto-reject"
             )
-        shown = [row["id"] for row in decided if not row.get("unreadable")]
-        thumbnails = each(lambda item: job.output.read(_thumbnail(item)), shown, job.workers)
-        found = {item: data for item, data in thumbnails if isinstance(data, bytes)}
-        yield SHEET, contact_sheet(decided, found, source.source["from"]).encode()
-        yield "catalog.jsonl", json_lines(decided)
+        yield from contact_sheet(decided, source.source["from"])
+        yield "catalog.jsonl", decided.path
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
     if job.output.is_complete():
@@ -75,28 +87,27 @@ def curate(
 
 
 def measured(source: Pictures, row: Row) -> tuple[Row, bytes]:
-    """A painting's row with its true size and its looks, and a thumbnail (WebP)."""
-    from machineray.curate.hashes import measure
+    """A painting's row with its true size, looks and measures, and a thumbnail (WebP)."""
+    from machineray.curate.hashes import looks
+    from machineray.curate.seen import measures
     from machineray.imaging import decode, encode
 
     data = source.read(row)
     image = decode(data, row["key"])
     known = {"width": image.width, "height": image.height, "bytes": len(data)}
-    looks = measure(image)
+    seen = {"looks": looks(image), "measures": measures(image)}
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-    return {**row, **known, "looks": looks}, encode(image, "webp", quality=75)
+    return {**row, **known, **seen}, encode(image, "webp", quality=75)
 
 
-def _thumbnail(item: str) -> str:
-    return f"thumbnails/{item}.webp"
-
-
-def _told(decided: list[Row]) -> str:
-    """ "45 of 48 paintings kept, 2 too small, 1 near-duplicate"."""
-    kept = sum(row["keep"] for row in decided)
-    words = (row["verdict"] for row in decided if not row["keep"])
-    others = "".join(f", {count} {word}" for word, count in Counter(words).most_common())
-    return f"{kept} of {len(decided)} paintings kept{others}"
+def _told(decided: Sequence[Row]) -> str:
+    """ "45 of 48 paintings kept (3 doubtful), 2 too small, 1 duplicate"."""
+    words = Counter(row["verdict"] for row in decided)
+    kept = words.pop("kept", 0)
+    doubtful = sum(bool(row["doubts"]) for row in decided if row["keep"])
+    aside = f" ({doubtful} doubtful)" if doubtful else ""
+    others = "".join(f", {count} {word}" for word, count in words.most_common())
+    return f"{kept} of {len(decided)} paintings kept{aside}{others}"
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def finish(
         input=source.source,
         indexes=batches(list(rows), job.row.items_per_index),
     )
-    credits = credits_of(source)
+    credits = known_credits(source)
 
     def one(item: str) -> Done:
         from machineray.finish.artwork import FinishSettings, Origin, finish_picture
@@ -144,7 +144,7 @@ def finish(
     yield from job.execute(Task(plan, job.row.unit, work, merge))
 
 
-def _paintings(source: Pictures) -> list[Row]:
+def _paintings(source: Pictures) -> Sequence[Row]:
     """What the network behind the samples learned from: rows of augment's catalog, or none."""
     plan = source.stage.plan() if source.stage else None
     name = plan.input.get("paintings") if plan else None
@@ -155,14 +155,14 @@ def _paintings(source: Pictures) -> list[Row]:
     return found.catalog() if found.is_complete() else []
 
 
-def credits_of(source: Pictures) -> dict[str, Any] | None:
+def known_credits(source: Pictures) -> dict[str, Any] | None:
     """Whom the artworks owe what, as the stage that drew the samples knows it."""
     plan = source.stage.plan() if source.stage else None
     found: dict[str, Any] | None = plan.input.get("credits") if plan else None
     return found
 
 
-def _aspects(aspect: Aspect, paintings: list[Row]) -> list[float] | None:
+def _aspects(aspect: Aspect, paintings: Sequence[Row]) -> list[float] | None:
     """Width / height of every painting; None keeps the samples' own."""
     if aspect is Aspect.keep or (aspect is Aspect.auto and not paintings):
         return None

@@ -144,7 +144,7 @@ def _stage_named(job: Job, name: str) -> StageRun:
     return StageRun(job.store, run, stage)
 
 
-def _catalog_named(job: Job, name: Any) -> list[Row]:
+def _catalog_named(job: Job, name: Any) -> Sequence[Row]:
     stage = _stage_named(job, name) if name else None
     return stage.catalog() if stage and stage.is_complete() else []
 
@@ -189,7 +189,7 @@ def _progress(train: StageRun, paintings: int) -> tuple["Progress", dict[str, by
     return progress, grid_files
 
 
-def _credits(job: Job, paintings: list[Row]) -> tuple[list["Credit"], dict[str, bytes]]:
+def _credits(job: Job, paintings: Sequence[Row]) -> tuple[list["Credit"], dict[str, bytes]]:
     """What the network learned from, with a small copy of each."""
     from machineray.gallery.pictures import CREDIT_LONG_SIDES, previews
     from machineray.gallery.rooms import Credit

@@ -1,7 +1,7 @@
 """The pictures that a stage reads: another stage's, or any folder's or bucket's."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -19,7 +19,7 @@ class Pictures:
     """Catalog rows (id and key at least), and the plan's word for where they come from."""
 
     store: Store
-    rows: list[Row]
+    rows: Sequence[Row]
     source: Mapping[str, Any]
     stage: StageRun | None = None
 

@@ -1,13 +1,13 @@
 """All stages in one process, each of them resumable by itself.
 
 mray run pipeline ./my-paintings
+mray run pipeline --source cleveland --limit 200           from a museum
 mray run pipeline --trained klee/train --seeds 1000-1099 --run more     from a trained network
 """
 
 import platform
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ import typer
 
 from jobs import Job, function_of, main
 from jobs.augment import chosen_size
-from jobs.collect import EXAMPLES
+from jobs.collect import EXAMPLES, Contact, Limit, Source
 from jobs.networks import read_snapshot
 from jobs.train import Init, Kimg, PresetName, total_kimg
 from jobs.training import in_shape
@@ -32,6 +32,29 @@ Paintings = Annotated[
 
 
 @dataclass(frozen=True)
+class Request:
+    """What a pipeline is asked for: its options but the run's name, under their own names."""
+
+    paintings: str | None = None
+    source: Sequence[str] | None = None
+    limit: int | None = None
+    contact: str = ""
+    preset: str = "demo"
+    resolution: str = ""
+    kimg: float | None = None
+    init: str | None = None
+    seeds: str = "0-23"
+    psi: float = 1.0
+    trained: str | None = None
+    title: str = "New abstractions"
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Request":
+        """The request among all the options of a command."""
+        return cls(**{each.name: options[each.name] for each in fields(cls)})
+
+
+@dataclass(frozen=True)
 class Step:
     """One stage of the pipeline: what it reads if not the stage before, and its own options."""
 
@@ -43,6 +66,9 @@ class Step:
 def pipeline(
     job: Job,
     paintings: Paintings = None,
+    source: Source = None,
+    limit: Limit = None,
+    contact: Contact = "",
     run: Annotated[
         str, typer.Option("--run", "-r", help="Name of the run; default: made of the folder's.")
     ] = "",
@@ -60,14 +86,14 @@ def pipeline(
     title: Annotated[str, typer.Option(help="The gallery's heading.")] = "New abstractions",
 ) -> Iterator[Event]:
     """Paintings in, a gallery of new artworks out: all stages, one after the other."""
+    request = Request.of(locals())
     if job.input is not None or job.part.of > 1:
         raise UsageError("--input, --index, --of are a stage's: mray run pipeline PAINTINGS")
-    todo = steps(paintings, preset, resolution, kimg, init, seeds, psi, trained, title)
-    job = replace(job, run=checked_run(run or default_run(trained or paintings or EXAMPLES)))
+    todo = steps(request)
+    job = replace(job, run=checked_run(run or default_run(request)))
     if init:
         read_snapshot(init)  # that it is missing is told now
-    told = description(job.run, paintings, preset, resolution, init, trained)
-    settle_run(job.store, job.run, told)
+    settle_run(job.store, job.run, description(job.run, request))
     for step in todo:
         job_function = function_of(step.stage)
         yield from job_function(replace(job, stage=step.stage, input=step.input), **step.options)
@@ -75,69 +101,82 @@ def pipeline(
     yield Note(f"\nThe gallery: {job.store.url}/{page}")
 
 
-def steps(
-    paintings: str | None,
-    preset: str,
-    resolution: str,
-    kimg: float | None,
-    init: str | None,
-    seeds: str,
-    psi: float,
-    trained: str | None,
-    title: str,
-) -> list[Step]:
+def steps(request: Request) -> list[Step]:
     """What the pipeline does, in order; a mistake is told now, not after the training."""
     from machineray.gan.presets import preset_named
 
-    if trained and (paintings or init):
-        beside = "no --init" if init else "no paintings"
-        raise UsageError(f"--trained takes a trained network: name {beside} beside it")
-    parsed_seeds(seeds)
-    total_kimg(preset, kimg)
-    chosen = preset_named(preset)
-    if resolution:
-        chosen = in_shape(chosen, chosen_size(resolution), "--resolution")
+    check(request)
+    parsed_seeds(request.seeds)
+    total_kimg(request.preset, request.kimg)
+    chosen = preset_named(request.preset)
+    if request.resolution:
+        chosen = in_shape(chosen, chosen_size(request.resolution), "--resolution")
     size = chosen.size
+    crawl = {name: getattr(request, name) for name in ("source", "limit", "contact")}
+    collecting = (
+        Step("collect", crawl)
+        if request.source
+        else Step("collect", input=request.paintings or EXAMPLES)
+    )
     learning = [
-        Step("collect", input=paintings or EXAMPLES),
+        collecting,
         Step("curate", {"min_side": min(size.width, size.height, 128)}),
         Step("unframe"),
         Step("augment", {"resolution": str(size)}),
-        Step("train", {"preset": preset, "kimg": kimg, "init": init}),
+        Step("train", {name: getattr(request, name) for name in ("preset", "kimg", "init")}),
     ]
     return [
-        *([] if trained else learning),
-        Step("generate", {"seeds": seeds, "psi": psi}, input=trained),
+        *([] if request.trained else learning),
+        Step("generate", {"seeds": request.seeds, "psi": request.psi}, input=request.trained),
         Step("finish"),
-        Step("gallery", {"title": title}),
+        Step("gallery", {"title": request.title}),
     ]
 
 
-def default_run(place: str) -> str:
-    """A run's name after the place of the paintings: ./My Paintings -> my-paintings."""
-    if re.fullmatch(r"[-a-z0-9]+/train", place):
-        return run_name_for(f"{place.removesuffix('/train')[:27]}-more")
+def check(request: Request) -> None:
+    """UsageError for a beginning that does not exist, two of them, or options of another one."""
+    from machineray.collect.sites.table import site_named
+
+    beginnings = {
+        "paintings": request.paintings,
+        "--source": request.source,
+        "--init": request.init,
+    }
+    beside = next((name for name, value in beginnings.items() if value), None)
+    if request.trained and beside:
+        raise UsageError(f"--trained takes a trained network: name no {beside} beside it")
+    if request.paintings and request.source:
+        raise UsageError(f"{request.paintings} and --source: collect from one of them")
+    if request.limit and not request.source:
+        raise UsageError("--limit: is of sites: name one with --source (mray sources)")
+    for name in request.source or ():
+        site_named(name)
+
+
+def default_run(request: Request) -> str:
+    """A run's name after where it begins: ./My Paintings -> my-paintings."""
+    if request.trained:
+        name = request.trained.removesuffix("/train")[:27]
+        return run_name_for(f"{name}-more")
+    if request.source:
+        return run_name_for("-".join(request.source))
+    place = request.paintings or EXAMPLES
     if place.startswith("s3://"):
         return run_name_for(place.rstrip("/").rpartition("/")[2])
     return run_name_for(Path(place).expanduser().absolute().name)
 
 
-def description(
-    run: str,
-    paintings: str | None,
-    preset: str,
-    resolution: str,
-    init: str | None,
-    trained: str | None,
-) -> dict[str, object]:
+def description(run: str, request: Request) -> dict[str, object]:
     """run.json: what the run is, and what made it."""
+    from_files = not (request.trained or request.source)
     return {
         "run": run,
-        "paintings": None if trained else paintings or EXAMPLES,
-        "init": init,
-        "trained": trained,
-        "preset": preset,
-        "resolution": resolution or None,
+        "paintings": request.paintings or EXAMPLES if from_files else None,
+        "source": list(request.source) if request.source else None,
+        "init": request.init,
+        "trained": request.trained,
+        "preset": request.preset,
+        "resolution": request.resolution or None,
         "machineray": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),

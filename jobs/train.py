@@ -233,10 +233,10 @@ def estimated(preset: "Preset", kimg: float, workers: int, how: tuple[Any, ...])
     """What a training will take, in sentences."""
     import torch
 
-    from machineray.gallery.markup import duration
     from machineray.gan.estimate import estimate
     from machineray.gan.memory import memory_watched
     from machineray.gan.world import joined_world
+    from machineray.markup import duration
 
     torch.set_num_threads(workers)
     with joined_world() as world:

@@ -5,9 +5,9 @@ mray run unframe --run klee-2 --input klee/curate --whole whole.txt     after lo
 """
 
 import csv
-import io
+import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +16,8 @@ from jobs import FILE, Job, main
 from jobs.pictures import Pictures, ids_in, pictures
 from machineray.errors import InputError
 from machineray.log import Event, Note
-from machineray.runs import Plan, Row, json_lines
+from machineray.rows import Rows
+from machineray.runs import Plan, Row
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
 COLUMNS = ("file", "left", "top", "right", "bottom", "confidence", "corners")
@@ -36,18 +37,18 @@ def unframe(
 ) -> Iterator[Event]:
     """Cut every painting out of what is around it; boxes.csv and boxes.html say where."""
     source = pictures(job)
-    rows = {row["id"]: row for row in source.rows if row.get("keep", True)}
-    by_hand = ids_in(whole, "--whole", rows) if whole else []
+    numbers = {row["id"]: number for number, row in enumerate(source.rows) if row.get("keep", True)}
+    by_hand = ids_in(whole, "--whole", numbers) if whole else []
     plan = Plan(
         stage=job.stage,
         arguments={"min_confidence": min_confidence, "whole": by_hand},
         input=source.source,
-        indexes=batches(list(rows), job.row.items_per_index),
+        indexes=batches(list(numbers), job.row.items_per_index),
     )
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
         def one(item: str) -> tuple[Row, bytes, bytes]:
-            return unframed(source, rows[item], min_confidence, item in by_hand)
+            return unframed(source, source.rows[numbers[item]], min_confidence, item in by_hand)
 
         for item, value in each(one, items, job.workers):
             if isinstance(value, InputError):
@@ -58,22 +59,26 @@ def unframe(
             row |= {"key": job.output.key(name), "thumbnail": small}
             yield Done({name: data, small: thumbnail}, [row])
 
-    def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
-        from machineray.unframe.page import boxes_page
+    def merge(records: Rows) -> Iterator[tuple[str, bytes | Path]]:
+        from machineray.unframe.page import boxes_pages
 
         if not records:
             raise InputError(f"{job.output.name}: no painting is left")
-        yield "boxes.csv", boxes_csv(records)
-        yield PAGE, boxes_page(records, source.source["from"]).encode()
-        yield "catalog.jsonl", json_lines(records)
+        with tempfile.TemporaryDirectory() as folder:
+            table = Path(folder) / "boxes.csv"
+            write_boxes(records, table)
+            yield table.name, table
+        yield from boxes_pages(records, source.source["from"])
+        yield "catalog.jsonl", records.path
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
     if job.output.is_complete():
         from machineray.unframe.page import SURE
 
-        unsure = sum(row["confidence"] < SURE for row in job.output.catalog())
+        confidence = [row["confidence"] for row in job.output.catalog()]
+        unsure = sum(value < SURE for value in confidence)
         found = f"{job.store.url}/{job.output.key(PAGE)}"
-        yield Note(f"{unsure} of {len(rows)} boxes are not sure; look at {found}")
+        yield Note(f"{unsure} of {len(confidence)} boxes are not sure; look at {found}")
 
 
 def unframed(
@@ -104,19 +109,18 @@ def unframed(
     return row, encode(painting, "png"), encode(image, "webp", quality=75)
 
 
-def boxes_csv(records: list[Row]) -> bytes:
+def write_boxes(records: Sequence[Row], file: Path) -> None:
     """One line a picture: the box in pixels of the upright picture, end exclusive.
 
     `corners` is empty, or x and y of the four corners of a painting that was set upright, top
     left first, then clockwise; its box goes through the middles of its edges.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in records:
-        corners = " ".join(f"{value:g}" for corner in row.get("corners", ()) for value in corner)
-        writer.writerow([row["file"], *row["box"], row["confidence"], corners])
-    return text.getvalue().encode()
+    with file.open("w", newline="", encoding="utf-8") as text:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in records:
+            corners = " ".join(f"{value:g}" for point in row.get("corners", ()) for value in point)
+            writer.writerow([row["file"], *row["box"], row["confidence"], corners])
 
 
 if __name__ == "__main__":

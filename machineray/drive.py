@@ -5,13 +5,12 @@ that is killed begins anew and finds everything as it is. It runs as a small Job
 pipeline`), or on a laptop (`mray drive`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jobs import JobFunction, arguments, defaults_of, function_of
-from jobs.collect import EXAMPLES
-from jobs.pipeline import Step, default_run, description, steps
+from jobs.pipeline import Request, Step, default_run, description, steps
 from machineray.config import Profile
 from machineray.errors import StorageError, TemporaryError, UsageError
 from machineray.kube.manifests import JobSpec
@@ -70,8 +69,7 @@ def pipeline_ready(
         images = {name: pinned(image) for name, image in images.items()}
     profile = replace(profile, images=images)
     spec = pipeline_spec(driver_arguments(options, run, wanted), run, root, profile, namespace)
-    named = (options[name] for name in ("paintings", "preset", "resolution", "init", "trained"))
-    told = description(run, *named)
+    told = description(run, Request.of(options))
     stages = [step.stage for step in todo]
     return PipelineReady(spec, {**told, "stages": stages, "container_images": images})
 
@@ -142,18 +140,7 @@ def prepared_step(
 
 def chosen_steps(options: Mapping[str, Any]) -> list[Step]:
     """The steps from --from to --to; UsageError for stages that the pipeline does not have."""
-    names = (
-        "paintings",
-        "preset",
-        "resolution",
-        "kimg",
-        "init",
-        "seeds",
-        "psi",
-        "trained",
-        "title",
-    )
-    todo: Sequence[Step] = steps(**{name: options[name] for name in names})
+    todo = steps(Request.of(options))
     order = [step.stage for step in todo]
     first, last = options["from_stage"] or order[0], options["to_stage"] or order[-1]
     for option, name in (("--from", first), ("--to", last)):
@@ -161,13 +148,12 @@ def chosen_steps(options: Mapping[str, Any]) -> list[Step]:
             raise UsageError(f"{option} {name}: this pipeline's stages are {', '.join(order)}")
     if order.index(last) < order.index(first):
         raise UsageError(f"--from {first} --to {last}: {last} comes before {first}")
-    return list(todo[order.index(first) : order.index(last) + 1])
+    return todo[order.index(first) : order.index(last) + 1]
 
 
 def run_name(options: Mapping[str, Any]) -> str:
     """The run that the options name, or that its paintings do."""
-    place = options["trained"] or options["paintings"] or EXAMPLES
-    return checked_run(options["run"] or default_run(place))
+    return checked_run(options["run"] or default_run(Request.of(options)))
 
 
 def driver_arguments(options: Mapping[str, Any], run: str, wanted: Wanted) -> list[str]:

@@ -17,10 +17,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from machineray.errors import InputError, NotFoundError, StorageError, UsageError
+from machineray.rows import Rows, row_bytes
 from machineray.storage import Store
 
 ALL = "all"
@@ -129,7 +131,7 @@ def json_bytes(value: Any) -> bytes:
 
 def json_lines(rows: Iterable[Row]) -> bytes:
     """JSON Lines: one row a line."""
-    return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+    return b"".join(map(row_bytes, rows))
 
 
 def parsed_lines(data: bytes, name: str) -> list[Row]:
@@ -282,11 +284,11 @@ class StageRun:
 
     # -- what the next stage reads
 
-    def catalog(self) -> list[Row]:
-        """The stage's catalog; NotFoundError says how to make it."""
+    def catalog(self) -> Rows:
+        """The stage's catalog, on disk; NotFoundError says how to make it."""
         self.require_complete()
         name = self.key("catalog.jsonl")
-        return parsed_lines(self.store.read(name), name)
+        return Rows.of_lines(name, partial(self.store.download, name))
 
     def digest(self) -> str:
         """SHA-256 over the proofs of what the complete stage merged: its identity as an input."""

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from machineray.errors import InputError, RefusedError, StageError, UsageError
 from machineray.log import Event, Note, Progress, Refusal
+from machineray.rows import Rows
 from machineray.runs import ALL, Marker, Output, Plan, Row, StageRun
 
 _ASKED_SINGLY = 8
@@ -81,7 +82,7 @@ class Task:
     plan: Plan
     unit: str
     work: Callable[[int, Sequence[Any]], Iterator[Outcome | Event]]  # (index, its items)
-    merge: Callable[[list[Row]], Iterator[tuple[str, bytes | Path]]]
+    merge: Callable[[Any], Iterator[tuple[str, bytes | Path]]]  # of all records: Rows, on disk
     total: float | None = None  # set: the work tells its own progress, up to this
 
 
@@ -211,12 +212,12 @@ def _merge(stage: StageRun, plan: Plan, task: Task, max_failures: int | None) ->
     if missing:
         yield Note(f"{stage.name}: {missing} of {len(plan.indexes)} indexes are still to be done")
         return
-    records: list[Row] = []
+    records = Rows()
     refused = 0
     for index, marker in each(stage.done, range(len(plan.indexes)), _MARKER_READERS):
         if not isinstance(marker, Marker):
             raise StageError(f"{stage.name}: the marker of index {index} is gone; run it again")
-        records += marker.records
+        records.extend(marker.records)
         refused += marker.refused
     if max_failures is not None and refused > max_failures:
         raise RefusedError(

@@ -409,7 +409,7 @@ def check_description(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> No
     """UsageError when a run is something else already."""
     different = [
         f"{name} was {known[name]!r}, now {wanted[name]!r}"
-        for name in ("paintings", "trained", "preset", "resolution", "init")
+        for name in ("paintings", "source", "trained", "preset", "resolution", "init")
         if name in known and known[name] != wanted[name]
     ]
     if different:

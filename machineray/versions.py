@@ -1,5 +1,7 @@
 """Another version of a run: RUN-v2, -v3 …, which reads what RUN reads and keeps RUN as it is."""
 
+from typing import Any
+
 from machineray.errors import UsageError
 from machineray.runs import StageRun, described_run, run_names
 from machineray.stages import STAGES, TOOLS, Stage
@@ -26,8 +28,8 @@ def stage_source(store: Store, run: str, stage: Stage) -> str | None:
     return source if is_place or _is_stage(source) else f"{run}/{stage.needs[0]}"
 
 
-def pipeline_source(store: Store, run: str) -> dict[str, str | None]:
-    """The paintings, or the trained network, that RUN's pipeline was begun with.
+def pipeline_source(store: Store, run: str) -> dict[str, Any]:
+    """The paintings, the sites or the trained network that RUN's pipeline was begun with.
 
     UsageError when RUN was begun by no pipeline: nothing says what it reads.
     """
@@ -37,7 +39,7 @@ def pipeline_source(store: Store, run: str) -> dict[str, str | None]:
             f"{run}: no pipeline has begun it, so nothing says what a new version reads; "
             "name the paintings, or --trained RUN/train"
         )
-    return {name: described.get(name) for name in ("paintings", "trained")}
+    return {name: described.get(name) for name in ("paintings", "source", "trained")}
 
 
 def _is_stage(source: str) -> bool:

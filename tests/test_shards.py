@@ -61,7 +61,7 @@ def test_a_plan_is_done_and_merged(tmp_path: Path) -> None:
     assert again == [Progress("unframe", 7, 7, "numbers", "already done")]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     items=st.integers(0, 20),
     of=st.integers(1, 7),

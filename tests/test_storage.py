@@ -96,7 +96,7 @@ class TestContract:
             store.read(key)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.dictionaries(
         st.lists(st.text("ab-.0", min_size=1, max_size=3), min_size=1, max_size=3)

@@ -155,7 +155,7 @@ def test_a_pipeline_is_one_small_job_that_may_speak_to_the_api(submit: Submit) -
         ("collect --run klee --shards 0", 2, "shards"),
         ("collect --run klee --shards 2 --items-per-shard 2", 2, "give one of them"),
         ("collect --run klee --memory lots", 2, "--memory lots: write it as Kubernetes does"),
-        ("collect --run klee --timeout soon", 2, "not a time; write 90s"),
+        ("collect --run klee --timeout soon", 2, "--timeout soon: write it as 90s"),
         ("collect --run klee --profile nope", 2, "nope: no such profile"),
         ("curate --run klee", 3, "klee/collect is not complete"),
         ("collect --run klee --gpus 2", 2, "collect works in 1 process a shard"),

@@ -1,6 +1,7 @@
 """Another version of a run: its name, and what it reads."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,10 +54,18 @@ def test_a_stage_that_is_not_planned_would_read_the_one_before(store: Store) -> 
     assert stage_source(store, "klee", stage_named("collect")) is None
 
 
-def test_a_pipelines_new_version_has_the_paintings_or_the_network(store: Store) -> None:
-    settle_run(store, "klee", {"run": "klee", "paintings": "s3://art/in", "trained": None})
-    settle_run(store, "more", {"run": "more", "paintings": None, "trained": "klee/train"})
-    assert pipeline_source(store, "klee") == {"paintings": "s3://art/in", "trained": None}
-    assert pipeline_source(store, "more") == {"paintings": None, "trained": "klee/train"}
+@pytest.mark.parametrize(
+    "begun",
+    [
+        {"paintings": "s3://art/in", "source": None, "trained": None},
+        {"paintings": None, "source": ["met", "smk"], "trained": None},
+        {"paintings": None, "source": None, "trained": "klee/train"},
+    ],
+)
+def test_a_pipelines_new_version_begins_where_the_pipeline_began(
+    begun: dict[str, Any], store: Store
+) -> None:
+    settle_run(store, "klee", {"run": "klee", **begun})
+    assert pipeline_source(store, "klee") == begun
     with pytest.raises(UsageError, match="other: no pipeline has begun it"):
         pipeline_source(store, "other")

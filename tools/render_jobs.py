@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from jobs import arguments, function_of, parameters
-from jobs.pipeline import steps
+from jobs.pipeline import Request, steps
 from machineray import __version__
 from machineray.config import Profile
 from machineray.kube.manifests import JobSpec, Json, Placement, Resources, job_manifest
@@ -46,9 +46,7 @@ def rendered() -> dict[str, str]:
 
 def manifests() -> list[Json]:
     """One Job a stage: the tiny pipeline on the examples."""
-    wanted = {
-        step.stage: step for step in steps(None, "tiny", "", None, None, "0-23", 1.0, None, "Tiny")
-    }
+    wanted = {step.stage: step for step in steps(Request(preset="tiny", title="Tiny"))}
     jobs = []
     for stage in STAGES:
         function, step = function_of(stage.name), wanted[stage.name]

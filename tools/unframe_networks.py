@@ -66,7 +66,7 @@ class Painted(nn.Module):
 def fitted_painted(
     known: Tensor, share: Tensor, weights: Tensor, chosen: NDArray[np.intp]
 ) -> Painted:
-    """Fitted to cells (N, INPUTS, GRID, GRID) and how much of each is painting, turned at random."""
+    """Fitted to cells (N, INPUTS, GRID, GRID) and how much of each is paint, turned at random."""
     torch.manual_seed(0)
     network = Painted().to(memory_format=torch.channels_last)
     steps = PAINTED_SEEN // PAINTED_BATCH
@@ -110,7 +110,7 @@ def turned_cells(known: Tensor, turn: int) -> Tensor:
     return torch.cat([pixels, rest], 1).contiguous(memory_format=torch.channels_last)
 
 
-# --- which box it is -------------------------------------------------------------------------------
+# --- which box it is ------------------------------------------------------------------------------
 
 NETWORKS = 1  # whose scores are averaged: three are no better
 EPOCHS = 16

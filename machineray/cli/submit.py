@@ -28,6 +28,7 @@ from machineray.cli.shared import (
     say,
 )
 from machineray.errors import UsageError
+from machineray.quantities import seconds_of
 from machineray.stages import stage_named
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def pod_options(
     for name, quantity in (("cpu", cpu), ("memory", memory), ("disk", disk)):
         if quantity is not None and not re.fullmatch(r"\d+(\.\d+)?([mkMGT]|[KMGT]i)?", quantity):
             raise UsageError(f"--{name} {quantity}: write it as Kubernetes does: 2, 500m or 4Gi")
-    seconds = None if timeout is None else timeout_seconds(timeout)
+    seconds = None if timeout is None else seconds_of(timeout, "--timeout")
     return Wanted(
         shards, items_per_shard, parallelism, gpus, gpu_type, nodes, spot, queue,
         cpu, memory, disk, seconds,
@@ -131,14 +132,6 @@ def submit_options(
     ] = None,
 ) -> None:
     """The options of the act itself: read by name, see `_submitted`."""
-
-
-def timeout_seconds(text: str) -> int:
-    """'30m' -> 1800; UsageError for anything but a number with s, m, h or d."""
-    match = re.fullmatch(r"(\d{1,9})([smhd]?)", text)
-    if not match or int(match[1]) == 0:
-        raise UsageError(f"{text!r}: not a time; write 90s, 30m, 12h or 2d")
-    return int(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
 
 
 def completed(words: Sequence[str]) -> list[str]:
@@ -321,7 +314,7 @@ def new_pipeline(store: "Store", options: Mapping[str, Any]) -> dict[str, Any]:
             f"out, or take the one stage: mray submit {stage} --new-version"
         )
     run = run_name(options)
-    told = {name: options[name] for name in ("paintings", "trained")}
+    told = {name: options[name] for name in ("paintings", "source", "trained")}
     source = told if any(told.values()) else pipeline_source(store, run)
     name = next_version(store, run)
     say(f"a new version: {name}")

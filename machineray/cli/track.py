@@ -198,12 +198,12 @@ def logs(
     namespace: Namespace = None,
 ) -> None:
     """Print what the pods of a stage say, each line once, with the index of its pod before it."""
-    from machineray.cli.submit import timeout_seconds
     from machineray.kube.logs import job_lines
+    from machineray.quantities import seconds_of
 
     loaded = placed(profile, context, namespace)
     cluster, job = _cluster_job(what, root, loaded)
-    seconds = None if since is None else timeout_seconds(since)
+    seconds = None if since is None else seconds_of(since, "--since")
     for line in job_lines(
         cluster,
         job["metadata"]["name"],
@@ -242,15 +242,15 @@ def wait(
     namespace: Namespace = None,
 ) -> None:
     """Wait until every stage named is complete, by its markers; exit 1 as soon as one failed."""
-    from machineray.cli.submit import timeout_seconds
     from machineray.log import show
+    from machineray.quantities import seconds_of
     from machineray.storage import open_store
     from machineray.tracking import Target, waited
 
     targets = [Target(*split_stage(name)) for name in what]
     loaded = placed(profile, context, namespace)
     place, cluster = chosen_root(root, loaded), open_profile_cluster(loaded)
-    seconds = None if timeout is None else timeout_seconds(timeout)
+    seconds = None if timeout is None else seconds_of(timeout, "--timeout")
     show(waited(cluster, open_store(place), place, targets, seconds))
 
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import zlib
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from machineray.errors import InputError
 
@@ -64,16 +64,6 @@ class Answer:
     def text(self) -> str:
         """The body as text: UTF-8, what is none replaced."""
         return self.body.decode("utf-8-sig", "replace")
-
-    def json(self) -> Any:
-        """The body as JSON; Changed when it is none."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError) as error:
-            what = "a web page" if self.body.lstrip()[:1] == b"<" else "something else"
-            raise Changed(
-                f"{self.url}: the page no longer has JSON but {what}: {WAY_OUT}", self.url
-            ) from error
 
 
 WAY_OUT = "the site has changed; look for a newer MachineRay, report it, or leave this source out"

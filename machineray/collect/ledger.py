@@ -1,19 +1,25 @@
 """The ledger of rights for people: CREDITS.csv and CREDITS.html, from the catalog's rows."""
 
 import csv
-import html
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from machineray.collect.rights import IN_WORDS
+from machineray.markup import counted, escaped, link, plain_page
 
 COLUMNS = (
     *("id", "title", "artist", "born", "died", "year", "source", "source_url", "picture_url"),
     *("rights", "rule", "free_elsewhere", "free_united_states", "fetched"),
     *("evidence_url", "evidence_sha256", "sha256"),
 )
+STYLE = """
+table { border-collapse: collapse; width: 100%; }
+td, th { border-bottom: 1px solid #8886; padding: .35em .6em; }
+td, th { text-align: left; vertical-align: top; }
+code { font-size: 11px; opacity: .7; overflow-wrap: anywhere; }
+"""
 JURISDICTIONS = """
 <p>Two rules matter most. In most of the world (the European Union, the United Kingdom, most of
 South America …) a painting is free when its artist has been dead for 70 years: from the first of
@@ -66,38 +72,21 @@ def credits_html(rows: Sequence[Mapping[str, Any]], year: int, us_before: int) -
         for rule, count in Counter(str(row["rule"]) for row in flat).most_common()
     )
     lines = "".join(_line(row) for row in flat)
-    page = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Credits</title>
-<meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>
-body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 76em; padding: 0 1em }}
-table {{ border-collapse: collapse; width: 100% }}
-td, th {{ border-bottom: 1px solid #ccc; padding: .35em .6em }}
-td, th {{ text-align: left; vertical-align: top }}
-code {{ font-size: 11px; color: #555; overflow-wrap: anywhere }}
-</style></head><body>
-<h1>Credits of {len(flat)} paintings</h1>
-<p>{_text(sources)}.</p>
+    body = f"""<p>{_text(sources)}.</p>
 {JURISDICTIONS.format(year=year, us=us_before)}
 <ul>{rules}</ul>
 <table><thead><tr><th>painting</th><th>artist</th><th>label as seen</th><th>rule</th>
 <th>life + 70</th><th>United States</th><th>seen, evidence</th></tr></thead>
-<tbody>{lines}</tbody></table>
-</body></html>
-"""
+<tbody>{lines}</tbody></table>"""
+    page = plain_page(f"Credits of {counted(len(flat), 'painting')}", STYLE, body)
     return page.encode()
 
 
 def _line(row: Mapping[str, Any]) -> str:
     title = str(row["title"] or row["id"]) + (f", {row['year']}" if row["year"] else "")
     life = f"{row['born'] or '?'}–{row['died'] or '?'}"
-    url = str(row["source_url"] or "")
-    shown = _text(title)
-    if url.startswith(("https://", "http://")):
-        shown = f'<a rel="noreferrer" href="{_text(url)}">{shown}</a>'
     cells = (
-        f"{shown}<br>{_text(row['source'])}",
+        f"{link(row['source_url'], _text(title))}<br>{_text(row['source'])}",
         f"{_text(row['artist'])}<br>{_text(life)}",
         _text(row["rights"]),
         _text(row["rule"]),
@@ -109,4 +98,4 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    return html.escape("" if value is None else str(value))
+    return escaped("" if value is None else value)

@@ -1,114 +1,118 @@
-"""The contact sheet: what is kept and what is refused, side by side, on one page to look at.
+"""The contact sheet: pages of thumbnails to reject from, what is doubtful first.
 
-The page is one file: thumbnails lie inside it, nothing is asked of any server. Clicking on what
-is kept gathers ids for --reject.
+A page lies beside the thumbnails and asks no server for anything: it works from a folder. Clicks
+and keys gather ids; the page saves them as reject.txt, which --reject takes. Pages have PAGE
+figures at most, however many paintings there are.
 """
 
-import base64
+import hashlib
 import html
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from string import Template
-from typing import Any
+from urllib.parse import quote
 
-Row = Mapping[str, Any]
+from machineray.curate.decisions import DOUBTS, Row
+from machineray.markup import page_links, page_name, script_hash
 
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>Contact sheet: $kept_count kept, $refused_count refused</title>
-<style>
-:root { color-scheme: light dark; font: 14px/1.4 system-ui, sans-serif; }
-body { margin: 0 1rem 2rem; }
-.sides { display: grid; grid-template-columns: 1fr 1fr; gap: 2rem; }
-.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 1rem; }
-figure { margin: 0; overflow-wrap: anywhere; }
-.pair { display: flex; gap: 4px; align-items: end; }
-.pair img { min-width: 0; }
-img { max-width: 100%; max-height: 12rem; display: block; }
-figcaption { font-size: 12px; }
-code { user-select: all; }
-.reason { color: light-dark(#a02020, #ff9080); }
-label { cursor: pointer; }
-label:has(:checked) img { opacity: .25; }
-textarea { width: 100%; box-sizing: border-box; font: 12px/1.4 monospace; }
-@media (max-width: 45rem) { .sides { grid-template-columns: 1fr; } }
-</style>
-</head>
-<body>
-<h1>$kept_count kept, $refused_count refused</h1>
-<p><label for="ids">Click on what you do not want. Then put these ids into a file and run
-<code>mray run curate --run NAME --input $source --reject FILE</code></label></p>
-<textarea id="ids" rows="3" readonly placeholder="ids of unwanted paintings"></textarea>
-<div class="sides">
-<section><h2>Kept</h2><div class="sheet">$kept</div></section>
-<section><h2>Refused</h2><div class="sheet">$refused</div></section>
-</div>
-<script>
-const ids = document.getElementById("ids");
-function gather() {
-  const boxes = document.querySelectorAll("input:checked");
-  ids.value = [...boxes].map((box) => box.value).join("\\n");
-}
-document.addEventListener("change", gather);
-gather();
-</script>
-</body>
-</html>
-""")
+NAME = "contact-sheet"
+PAGE = 1000
+REJECTED = "rejected by hand"
+
+
+def thumbnail_name(item: str) -> str:
+    """The file of a thumbnail, relative to the pages."""
+    return f"thumbnails/{item}.webp"
+
+
+def sheet_order(rows: Sequence[Row]) -> list[int]:
+    """The numbers of `decide`'s rows as they stand on the sheet.
+
+    First what a person is to judge, the doubtful before the others and then by how representational
+    it seems; then what was refused, in the order of the rows. A refused one says why.
+    """
+    keys = []
+    for number, row in enumerate(rows):
+        is_judged = row["keep"] or row["verdict"] == REJECTED
+        score = row["measures"]["representational"] if is_judged else 0.0
+        keys.append((not is_judged, is_judged and not row["doubts"], -score, number))
+    return [number for *_, number in sorted(keys)]
 
 
 def contact_sheet(
-    rows: Sequence[Row], thumbnails: Mapping[str, bytes], source: str = "RUN/collect"
-) -> str:
-    """`decide`'s rows -> an HTML page.
+    rows: Sequence[Row], source: str = "RUN/collect", page: int = PAGE
+) -> Iterator[tuple[str, bytes]]:
+    """`decide`'s rows -> (name, HTML) of each page; one page is held in memory.
 
     Args:
-        rows: id, keep, reason, duplicate_of, and title, artist, year, file, width, height if known.
-        thumbnails: WebP of each id; a row without one is shown by its words.
+        rows: as `decide` gives them, with title, artist, year, file, width, height if known.
         source: what the paintings were read from, as --input takes it.
+        page: figures a page.
     """
-    kept = [row for row in rows if row["keep"]]
-    refused = [row for row in rows if not row["keep"]]
-    return PAGE.substitute(
-        kept_count=len(kept),
-        refused_count=len(refused),
-        source=html.escape(source),
-        kept="\n".join(_figure(row, thumbnails) for row in kept) or "<p>nothing</p>",
-        refused="\n".join(_figure(row, thumbnails) for row in refused) or "<p>nothing</p>",
-    )
+    order = sheet_order(rows)
+    kept_count = sum(row["keep"] for row in rows)
+    rejected = [row["id"] for row in rows if row["verdict"] == REJECTED]
+    words = "\n".join(f"{row['id']} {row['verdict']}" for row in rows)
+    data = {"sheet": hashlib.sha256(words.encode()).hexdigest(), "rejected": rejected}
+    script, style = _beside("sheet.js"), _beside("sheet.css")
+    count = max(1, -(-len(order) // page))
+    template = Template(_beside("sheet.html"))
+    for number in range(count):
+        shown = order[number * page : (number + 1) * page]
+        yield (
+            page_name(NAME, number),
+            template.substitute(
+                kept_count=kept_count,
+                refused_count=len(rows) - kept_count,
+                place=f", page {number + 1} of {count}" if count > 1 else "",
+                pages=page_links(NAME, number, count),
+                source=html.escape(source),
+                figures="\n".join(_figure(rows[n]) for n in shown) or "<p>nothing</p>",
+                data=json.dumps(data).replace("<", "\\u003c"),
+                script=script,
+                script_hash=script_hash(script),
+                style=style,
+            ).encode("utf-8", "replace"),
+        )
 
 
-def _figure(row: Row, thumbnails: Mapping[str, bytes]) -> str:
+def _beside(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def _figure(row: Row) -> str:
     """A painting with its words; of a duplicate also the one that it repeats."""
-    names = [row["id"], row.get("duplicate_of")]
-    pictures = "".join(_picture(thumbnails[name]) for name in names if name in thumbnails)
-    reason = (
-        f'<br><span class="reason">{html.escape(row["reason"])}</span>' if row["reason"] else ""
-    )
-    inner = f'<div class="pair">{pictures}</div><figcaption>{_words(row)}{reason}</figcaption>'
-    is_by_hand = row.get("verdict") == "rejected by hand"
+    ids = [] if row.get("unreadable") else [row["id"], row.get("duplicate_of")]
+    pictures = "".join(_picture(item) for item in ids if item)
+    told = [("reason", row["reason"])] if row["reason"] and row["verdict"] != REJECTED else []
+    told += [("doubt", doubt.reason) for doubt in DOUBTS if doubt.verdict in row["doubts"]]
+    lines = "".join(f'<br><span class="{name}">{html.escape(word)}</span>' for name, word in told)
+    inner = f'<div class="pictures">{pictures}</div><figcaption>{_words(row)}{lines}</figcaption>'
+    is_by_hand = row["verdict"] == REJECTED
+    kinds = ["kept" if row["keep"] else "rejected" if is_by_hand else "refused"]
     if row["keep"] or is_by_hand:  # what was rejected by hand can be taken back
+        kinds += ["doubtful"] if row["doubts"] else []
         checked = " checked" if is_by_hand else ""
-        box = f'<input type="checkbox" value="{html.escape(row["id"])}"{checked}>'
-        inner = f"<label>{box}{inner}</label>"
-    return f"<figure>{inner}</figure>"
+        values = f'value="{html.escape(row["id"])}" title="{html.escape(_title(row))}"'
+        inner = f'<label><input type="checkbox" {values}{checked}>{inner}</label>'
+    return f'<figure class="{" ".join(kinds)}">{inner}</figure>'
 
 
-def _picture(webp: bytes) -> str:
-    data = base64.b64encode(webp).decode()
-    return f'<img loading="lazy" alt="" src="data:image/webp;base64,{data}">'
+def _picture(item: str) -> str:
+    address = html.escape(quote(thumbnail_name(item)))
+    return f'<img loading="lazy" decoding="async" alt="" src="{address}">'
+
+
+def _title(row: Row) -> str:
+    """On one line, whatever it has within: reject.txt has a painting a line."""
+    return " ".join(str(row.get("title") or row.get("file") or row["id"]).split())
 
 
 def _words(row: Row) -> str:
     """Title, artist and year, size, id: what is known of them."""
-    title = row.get("title") or row.get("file") or row["id"]
     by = ", ".join(str(row[column]) for column in ("artist", "year") if row.get(column))
     size = f"{row['width']}×{row['height']}" if row.get("width") and row.get("height") else ""
-    lines = [f"<b>{html.escape(str(title))}</b>", html.escape(by), size]
-    return "<br>".join(
-        [line for line in lines if line] + [f"<code>{html.escape(row['id'])}</code>"]
-    )
+    lines = [f"<b>{html.escape(_title(row))}</b>", html.escape(by), size]
+    code = f"<code>{html.escape(row['id'])}</code>"
+    return "<br>".join([line for line in lines if line] + [code])

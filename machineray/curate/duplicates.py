@@ -1,109 +1,166 @@
-"""Near-duplicates among measured pictures, mirrored ones too, 10,000 in seconds.
+"""Near-duplicates among pictures: mirrored, with a frame and without one, 100,000 at a time.
 
-Two pictures show the same painting when three witnesses agree, all of one orientation: phash,
-dhash and the hues. Measured on 524 labelled paintings (426 of them are a test): scans of one
+Two pictures show the same painting when a view of one and the whole of the other agree in three
+witnesses: phash, dhash and the hues. Measured on 426 labelled paintings (a test): scans of one
 painting differ by up to 64 bits of phash and 62 of dhash; different paintings that are close in
 one hash (compositions by Mondrian: 54 bits) are apart in the other (77). Hues tell a black square
 from a red one; a colour cast of the whole scan does not count, unless it is a different colour.
+
+No two pictures are compared unless they share a band: 18 of the 61 lowest frequencies' signs,
+all alike (locality-sensitive hashing; Indyk & Motwani 1998). There are 128 bands, looked at one by
+one: of two views whose signs differ in a fifth of the places, one pair in ten shares none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from machineray.curate.hashes import HASH_SIDE, HUE_SIDE
+from machineray.curate.hashes import HASH_BYTES, HASH_SIDE, HUE_SIDE, Bytes
 
 BITS = HASH_SIDE * HASH_SIDE
 MAX_BITS = 66  # of 256, in each of the two hashes
 MAX_HUE = 12.0  # mean difference of Cb and Cr, the cast taken off, of 255
 MAX_CAST = 40.0  # mean difference of the whole picture's Cb and Cr, of 255
 GREY = 1.0  # mean distance from no colour at all below which a scan is black and white
-BLOCK = 256  # rows compared at a time: bounds the memory at about BLOCK * 10,000 * 4 bytes
 
-Floats = NDArray[np.float32]
+WHOLE = 2  # views that show all of a picture
+BANDS = 128
+BAND_BITS = 18
+LOWEST = 61  # frequencies that bands are made of; a prime, so that every stride visits all
+MOST_ALIKE = 64  # of the views that share a band, these many are compared with each: the best
+ENOUGH = 8  # pictures that one was found to repeat: it looks for no more
+PAIRS = 1 << 18  # compared at a time: bounds the memory
+
+Ints = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Looks:
-    """N pictures in one orientation: hashes as (N, 256) of -1 and 1, hues as (N, 8, 8, 2)."""
+class Pairs:
+    """Candidates: `one`'s view is whole, `other`'s any; (P,) each."""
 
-    phash: Floats
-    dhash: Floats
-    hues: Floats
-
-    def __getitem__(self, which: slice | NDArray[np.intp]) -> "Looks":
-        return Looks(self.phash[which], self.dhash[which], self.hues[which])
+    one: Ints
+    one_view: Ints
+    other: Ints
+    other_view: Ints
 
 
-def duplicate_of(rows: Sequence[Mapping[str, Any]]) -> list[int | None]:
-    """Rows as `measure` gives them, the best first -> for each the earlier row it repeats.
+def duplicate_of(looks: Bytes) -> list[int | None]:
+    """Pictures (N, VIEWS, VIEW_BYTES), the best first -> for each the earlier one it repeats.
 
-    A row is compared with those only that repeat nothing themselves, so that a chain of little
-    changes does not lead from one painting to another.
+    A picture is held against those only that repeat nothing themselves, so that a chain of little
+    changes does not lead from one painting to another. Of several it is the first.
     """
-    plain, mirrored = _looks(rows, ""), _looks(rows, "_mirrored")
-    found: list[int | None] = [None] * len(rows)
-    kept: NDArray[np.intp] = np.empty(0, np.intp)
-    for start in range(0, len(rows), BLOCK):
-        block = np.arange(start, min(start + BLOCK, len(rows)))
-        for row, original in _first_matches(plain[block], plain[kept], mirrored[kept]):
-            found[start + row] = int(kept[original])
-        rest = np.array([row for row in block if found[row] is None], np.intp)
-        within = _matches(plain[rest], plain[rest], mirrored[rest])
-        for position, row in enumerate(rest):
-            earlier = [
-                i for i in np.flatnonzero(within[position, :position]) if found[rest[i]] is None
-            ]
-            if earlier:
-                found[row] = int(rest[earlier[0]])
-        kept = np.append(kept, [row for row in rest if found[row] is None]).astype(np.intp)
+    found: list[int | None] = [None] * len(looks)
+    # By the later of each pair, then the earlier: a picture's first original comes first.
+    for later, earlier in _same(looks):
+        if found[later] is None and found[earlier] is None:
+            found[later] = earlier
     return found
 
 
-def _first_matches(block: Looks, plain: Looks, mirrored: Looks) -> list[tuple[int, int]]:
-    matches = _matches(block, plain, mirrored)
-    return [(int(row), int(np.argmax(matches[row]))) for row in np.flatnonzero(matches.any(1))]
+def _same(looks: Bytes) -> Iterator[tuple[int, int]]:
+    """Pairs of pictures that show the same, (later, earlier), sorted."""
+    signs = _lowest_signs(looks)
+    count = max(1, len(looks))
+    same = np.empty(0, np.int64)  # later * count + earlier
+    repeats = np.zeros(count, np.intp)  # how many earlier ones each is the same as
+    for band in range(BANDS):
+        # The places o, o + s, o + 2s, … of 61: another offset and stride for each band.
+        places = (17 * band + (1 + band % (LOWEST - 1)) * np.arange(BAND_BITS)) % LOWEST
+        keys = np.zeros(signs.shape[:2], np.uint32)
+        for place in places:
+            keys = keys << np.uint32(1) | signs[..., place]
+        for pairs in _sharing(keys, repeats[: len(looks)] < ENOUGH):
+            agree = _agree(looks, pairs)
+            one, other = pairs.one[agree], pairs.other[agree]
+            found = np.maximum(one, other) * count + np.minimum(one, other)
+            same = _united(same, found)
+        repeats = np.bincount(same // count, minlength=count)
+    later, earlier = np.divmod(same, count)
+    return zip(later.tolist(), earlier.tolist(), strict=True)
 
 
-def _matches(these: Looks, plain: Looks, mirrored: Looks) -> NDArray[np.bool_]:
-    """(N pictures, M pictures in both orientations) -> (N, M) whether they are the same."""
-    same = np.zeros((len(these.phash), len(plain.phash)), np.bool_)
-    agree = BITS - 2 * MAX_BITS  # the product of two hashes of -1 and 1 = 256 - 2 * differing
-    for those in (plain, mirrored):
-        i, j = np.nonzero(these.phash @ those.phash.T >= agree)
-        close = np.einsum("nb,nb->n", these.dhash[i], those.dhash[j]) >= agree
-        i, j = i[close], j[close]
-        same[i, j] |= _same_hues(these.hues[i], those.hues[j])
-    return same
+def _united(one: Ints, other: Ints) -> Ints:
+    """Each number once, sorted: np.union1d hashes instead, which takes ten times as long here."""
+    both: Ints = np.sort(np.concatenate([one, other]))
+    return both[np.flatnonzero(np.diff(both, prepend=-1))]
 
 
-def _same_hues(one: Floats, other: Floats) -> NDArray[np.bool_]:
-    difference = one - other
-    cast = difference.mean((1, 2), keepdims=True)
-    residual = np.abs(difference - cast).mean((1, 2, 3))
-    same = (residual <= MAX_HUE) & (np.abs(cast).mean((1, 2, 3)) <= MAX_CAST)
-    is_grey = [np.abs(hues - 128).mean((1, 2, 3)) <= GREY for hues in (one, other)]
+def _lowest_signs(looks: Bytes) -> NDArray[np.uint8]:
+    """(N, V, bytes) -> (N, V, LOWEST): phash's bits from the lowest frequency on, without the mean.
+
+    A frequency's sign is what phash has of it: the median of all is nearly 0.
+    """
+    places = [(u, v) for u in range(HASH_SIDE) for v in range(HASH_SIDE) if u + v]
+    places.sort(key=lambda place: (sum(place), place))
+    numbers = np.array([u * HASH_SIDE + v for u, v in places[:LOWEST]])
+    signs = np.empty((*looks.shape[:2], LOWEST), np.uint8)
+    for column, number in enumerate(numbers):
+        signs[..., column] = looks[..., number // 8] >> (7 - number % 8) & 1
+    return signs
+
+
+def _sharing(keys: NDArray[np.uint32], is_asking: NDArray[np.bool_]) -> Iterator[Pairs]:
+    """Keys (N, V) of one band -> the pairs that share a key, whole views against all, in pieces.
+
+    Where more views share a key than MOST_ALIKE, as those of empty pages do, the whole ones meet
+    the first of them only: what is the same as the best needs no other witness, and work stays
+    linear.
+    """
+    views = keys.shape[1]
+    order = np.argsort(keys.ravel(), kind="stable")  # by key, the better picture first
+    ordered = keys.ravel()[order]
+    asking = keys[:, :WHOLE].ravel()
+    first = np.searchsorted(ordered, asking, "left")
+    shared = np.minimum(np.searchsorted(ordered, asking, "right") - first, MOST_ALIKE)
+    shared *= np.repeat(is_asking, WHOLE)
+    ends = np.cumsum(shared)
+    start = 0
+    while start < len(asking):
+        before = ends[start - 1] if start else 0
+        end = max(start + 1, int(np.searchsorted(ends, before + PAIRS, "right")))
+        repeats = shared[start:end]
+        entry = np.repeat(np.arange(start, end), repeats)
+        within = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+        met = order[first[entry] + within]
+        one, one_view = entry // WHOLE, entry % WHOLE
+        other, other_view = met // views, met % views
+        # Whole against whole would come twice: the later asks, for it is the first that are met.
+        # A mirror image against another says nothing new.
+        is_new = (one != other) & ((other_view >= WHOLE) | (one > other) & (other_view == 0))
+        yield Pairs(one[is_new], one_view[is_new], other[is_new], other_view[is_new])
+        start = end
+
+
+def _agree(looks: Bytes, pairs: Pairs) -> NDArray[np.bool_]:
+    """(P,) whether the views of each pair look the same; the cheapest witness is heard first."""
+    left = np.arange(len(pairs.one))
+    for first in (0, HASH_BYTES):
+        part = slice(first, first + HASH_BYTES)
+        one = looks[pairs.one[left], pairs.one_view[left], part]
+        other = looks[pairs.other[left], pairs.other_view[left], part]
+        left = left[_BITS_SET[one ^ other].sum(1, dtype=np.uint16) <= MAX_BITS]
+    hues = slice(2 * HASH_BYTES, None)
+    one = looks[pairs.one[left], pairs.one_view[left], hues]
+    other = looks[pairs.other[left], pairs.other_view[left], hues]
+    agree = np.zeros(len(pairs.one), np.bool_)
+    agree[left[_same_hues(one, other)]] = True
+    return agree
+
+
+_BITS_SET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.uint8)
+
+
+def _same_hues(one: Bytes, other: Bytes) -> NDArray[np.bool_]:
+    """(P, bytes) of two views each -> (P,) whether their colours are the same painting's."""
+    shape = (-1, HUE_SIDE * HUE_SIDE, 2)
+    these, those = (each.reshape(shape).astype(np.float32) for each in (one, other))
+    difference = these - those
+    cast = difference.mean(1, keepdims=True)
+    residual = np.abs(difference - cast).mean((1, 2))
+    same = (residual <= MAX_HUE) & (np.abs(cast).mean((1, 2)) <= MAX_CAST)
+    is_grey = [np.abs(hues - 128).mean((1, 2)) <= GREY for hues in (these, those)]
     # A black and white photograph of a painting repeats it.
     return np.asarray(same | is_grey[0] | is_grey[1])
-
-
-def _looks(rows: Sequence[Mapping[str, Any]], orientation: str) -> Looks:
-    hues = _bytes(rows, "hues").reshape(-1, HUE_SIDE, HUE_SIDE, 2).astype(np.float32)
-    return Looks(
-        _signs(_bytes(rows, "phash" + orientation)),
-        _signs(_bytes(rows, "dhash" + orientation)),
-        hues[:, :, ::-1] if orientation else hues,
-    )
-
-
-def _bytes(rows: Sequence[Mapping[str, Any]], column: str) -> NDArray[np.uint8]:
-    data = np.frombuffer(bytes.fromhex("".join(row[column] for row in rows)), np.uint8)
-    return data.reshape(len(rows), -1) if rows else data.reshape(0, 0)
-
-
-def _signs(hashes: NDArray[np.uint8]) -> Floats:
-    bits = np.unpackbits(hashes, axis=1) if len(hashes) else np.zeros((0, BITS), np.uint8)
-    return bits.astype(np.float32) * 2 - 1

@@ -8,11 +8,12 @@ import hashlib
 import os
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, features
 
 
 def squashed(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -34,6 +35,20 @@ def varied(pixels: NDArray[np.uint8], painting: str, count: int) -> Iterator[NDA
     for number in range(1, count + 1):
         changed = _recipe(pixels.shape[0] == pixels.shape[1])(seed(painting, number), pixels)
         yield np.ascontiguousarray(changed)
+
+
+def made_with(is_varied: bool) -> dict[str, str]:
+    """The versions on which the bytes of a training picture depend, beside painting and number."""
+    found = {"pillow": version("pillow"), "libwebp": str(features.version("webp"))}
+    if is_varied:
+        import cv2
+
+        found |= {
+            "albumentations": version("albumentations"),
+            "opencv": cv2.__version__,
+            "numpy": np.__version__,
+        }
+    return found
 
 
 def seed(painting: str, number: int) -> int:

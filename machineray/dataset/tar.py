@@ -1,4 +1,4 @@
-"""WebDataset shards: a tar with <key>.png and <key>.json a sample, the same bytes every time."""
+"""WebDataset shards: a tar with <key>.webp and <key>.json a sample, the same bytes every time."""
 
 import io
 import json
@@ -14,18 +14,21 @@ from numpy.typing import NDArray
 from machineray.errors import InputError
 from machineray.imaging import decode
 
+KINDS = ("webp", "png")  # lossless both; what is written is the first
+
 
 @dataclass(frozen=True)
 class Sample:
-    """One training picture as PNG, with what is known about it. No dot in the key."""
+    """One training picture as a file's bytes, with what is known about it. No dot in the key."""
 
     key: str
-    png: bytes
+    picture: bytes
     metadata: Mapping[str, Any]
+    kind: str = KINDS[0]
 
     def pixels(self) -> NDArray[np.uint8]:
         """The picture (H, W, 3); InputError when it is damaged."""
-        return np.asarray(decode(self.png, f"{self.key}.png"), np.uint8)
+        return np.asarray(decode(self.picture, f"{self.key}.{self.kind}"), np.uint8)
 
 
 def pack(samples: Iterable[Sample], path: Path) -> None:
@@ -37,8 +40,8 @@ def pack(samples: Iterable[Sample], path: Path) -> None:
     with tarfile.open(path, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for sample in samples:
             metadata = json.dumps(sample.metadata, ensure_ascii=False).encode()
-            for name, data in ((f"{sample.key}.png", sample.png), (f"{sample.key}.json", metadata)):
-                member = tarfile.TarInfo(name)
+            for kind, data in ((sample.kind, sample.picture), ("json", metadata)):
+                member = tarfile.TarInfo(f"{sample.key}.{kind}")
                 member.size = len(data)
                 member.mode = 0o644
                 tar.addfile(member, io.BytesIO(data))
@@ -54,8 +57,9 @@ def unpacked(data: bytes, name: str) -> Iterator[Sample]:
                 file = tar.extractfile(member)
                 found = parts.setdefault(key, {})
                 found[kind] = file.read() if file else b""
-                if {"png", "json"} <= found.keys():
-                    yield Sample(key, found["png"], json.loads(found["json"]))
+                picture = next((kind for kind in KINDS if kind in found), None)
+                if picture and "json" in found:
+                    yield Sample(key, found[picture], json.loads(found["json"]), picture)
                     del parts[key]
     except (tarfile.TarError, ValueError) as error:
         raise InputError(f"{name}: not a whole shard ({error}); make it again") from error

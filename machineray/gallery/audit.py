@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from machineray.gallery.markup import counted, escaped, local_href, plain_page
+from machineray.markup import counted, escaped, local_href, plain_page
 
 STYLE = """
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1.5rem; }

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from machineray.gallery.markup import escaped, figure, pictures_seen
+from machineray.markup import escaped, figure, pictures_seen
 
 WIDTH, HEIGHT = 300, 110
 _RIGHT, _TOP, _BOTTOM = 262, 6, 92

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from machineray.gallery.markup import escaped, local_href, plain_page
+from machineray.markup import escaped, local_href, plain_page
 
 STYLE = "img { max-width: 100%; display: block; margin: 0 0 2rem; }"
 METHOD = (

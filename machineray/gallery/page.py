@@ -15,15 +15,15 @@ from string import Template
 from urllib.parse import quote
 
 from machineray.errors import InputError
-from machineray.gallery.markup import (
+from machineray.gallery.pictures import Picture, colour_name
+from machineray.gallery.rooms import Credit, Progress, learning, licence, sources
+from machineray.markup import (
     counted,
     embedded_json,
     escaped,
     local_href,
     pictures_seen,
 )
-from machineray.gallery.pictures import Picture, colour_name
-from machineray.gallery.rooms import Credit, Progress, learning, licence, sources
 
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32"'

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from machineray.gallery.curves import Curve, curve_figures
-from machineray.gallery.markup import (
+from machineray.gallery.pictures import Picture
+from machineray.markup import (
     counted,
     duration,
     embedded_json,
@@ -14,7 +15,6 @@ from machineray.gallery.markup import (
     paragraphs,
     pictures_seen,
 )
-from machineray.gallery.pictures import Picture
 
 CURVES = (
     Curve("kid_effnetlite0", "Distance from real paintings", "KID; lower is nearer."),

@@ -1,32 +1,24 @@
-"""A page that shows every picture small with the box that was found; the least certain first.
+"""Pages that show every picture small with the box that was found; the least certain come first.
 
-Thumbnails are files beside the page, so it stays small for any number of pictures; nothing is
-asked of any server. Clicking gathers ids: of what is to be left whole, and of what is unwanted.
+Thumbnails are files beside the pages, which have PAGE pictures at most; nothing is asked of any
+server. Clicking gathers ids: of what is to be left whole, and of what is unwanted.
 """
 
-import html
-from collections.abc import Mapping, Sequence
-from string import Template
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
+
+from machineray.markup import escaped, local_href, page_links, page_name, plain_page
 
 Row = Mapping[str, Any]
 
-SURE = 0.9  # expected IoU; below it the page asks a person to look
+NAME = "boxes"
+PAGE = 1000
+SURE = 0.95  # expected IoU; below it the page asks a person to look
 
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src 'self' file:;
- style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>Boxes: $unsure_count to look at, $sure_count sure</title>
-<style>
-:root { color-scheme: light dark; font: 14px/1.4 system-ui, sans-serif; }
-body { margin: 0 1rem 2rem; }
-.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 1rem; }
-figure { margin: 0; overflow-wrap: anywhere; content-visibility: auto; }
+STYLE = """.sheet { display: grid; gap: 1rem;
+ grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); }
+figure { margin: 0; overflow-wrap: anywhere;
+ content-visibility: auto; contain-intrinsic-size: 11rem 16rem; }
 svg { max-width: 100%; max-height: 14rem; display: block; }
 polygon { fill: none; vector-effect: non-scaling-stroke; }
 .halo { stroke: #000; stroke-width: 4; }
@@ -36,22 +28,22 @@ code { user-select: all; }
 label { cursor: pointer; white-space: nowrap; }
 figure:has(.reject:checked) svg { opacity: .25; }
 figure:has(.whole:checked) polygon { visibility: hidden; }
-textarea { width: 100%; box-sizing: border-box; font: 12px/1.4 monospace; }
-</style>
-</head>
-<body>
-<h1>$unsure_count to look at, $sure_count sure</h1>
-<p><label for="whole">Tick "whole" where the box cuts into a painting that has no frame. Put the ids
-into a file and run</label> <code>mray run unframe --run NAME --input $source --whole FILE</code></p>
-<textarea id="whole" rows="2" readonly placeholder="ids of pictures to leave whole"></textarea>
-<p><label for="reject">Tick "reject" where you do not want the picture. Put the ids into a file and
-give it to</label> <code>mray run curate … --reject FILE</code></p>
-<textarea id="reject" rows="2" readonly placeholder="ids of unwanted pictures"></textarea>
-<h2>To look at: expected overlap below $sure</h2>
-<div class="sheet">$unsure</div>
-<h2>Sure</h2>
-<div class="sheet">$certain</div>
-<script>
+textarea { width: 100%; box-sizing: border-box; font: 12px/1.4 monospace; }"""
+
+ASKED = (  # (kind, what it is for, the command that takes the file)
+    (
+        "whole",
+        'Tick "whole" where the box cuts into a painting that has no frame.',
+        "mray run unframe --run NAME --input {source} --whole FILE",
+    ),
+    (
+        "reject",
+        'Tick "reject" where you do not want the picture at all.',
+        "mray run curate … --reject FILE",
+    ),
+)
+
+SCRIPT = """
 function gather() {
   for (const kind of ["whole", "reject"]) {
     const boxes = document.querySelectorAll("input." + kind + ":checked");
@@ -60,31 +52,50 @@ function gather() {
 }
 document.addEventListener("change", gather);
 gather();
-</script>
-</body>
-</html>
-""")
+"""
 
 
-def boxes_page(rows: Sequence[Row], source: str) -> str:
-    """Unframe's rows -> an HTML page; those whose confidence is below SURE come first.
+def boxes_pages(rows: Sequence[Row], source: str, page: int = PAGE) -> Iterator[tuple[str, bytes]]:
+    """Unframe's rows -> (name, HTML) of each page; those below SURE first. One page is in memory.
 
     Args:
-        rows: id, box, confidence, source_size, thumbnail (a path beside the page), and corners,
+        rows: id, box, confidence, source_size, thumbnail (a path beside the pages), and corners,
             left_whole, title, file, artist, year where they are known.
         source: what the pictures were read from, as --input takes it.
+        page: pictures a page.
     """
-    ordered = sorted(rows, key=lambda row: (row["confidence"], row["id"]))
-    unsure = [row for row in ordered if row["confidence"] < SURE]
-    certain = ordered[len(unsure) :]
-    return PAGE.substitute(
-        unsure_count=len(unsure),
-        sure_count=len(certain),
-        sure=SURE,
-        source=_text(source),
-        unsure="\n".join(map(_figure, unsure)) or "<p>nothing</p>",
-        certain="\n".join(map(_figure, certain)) or "<p>nothing</p>",
+    confidence = [row["confidence"] for row in rows]
+    order = sorted(range(len(rows)), key=lambda number: (confidence[number], number))
+    unsure = sum(value < SURE for value in confidence)
+    title = f"{unsure} to look at, {len(rows) - unsure} sure"
+    count = max(1, -(-len(order) // page))
+    for number in range(count):
+        shown = [rows[index] for index in order[number * page :][:page]]
+        doubtful = [row for row in shown if row["confidence"] < SURE]
+        parts = [
+            page_links(NAME, number, count),
+            _asked(source, is_alone=count == 1),
+            _sheet(f"To look at: expected overlap below {SURE}", doubtful),
+            _sheet("Sure", shown[len(doubtful) :]),
+        ]
+        text = plain_page(title, STYLE, "\n".join(parts), SCRIPT)
+        yield page_name(NAME, number), text.encode()
+
+
+def _asked(source: str, is_alone: bool) -> str:
+    """A field for the ids of each kind, with the words and the command that belong to it."""
+    which = "" if is_alone else " (those of all pages one below the other)"
+    return "\n".join(
+        f'<p><label for="{kind}">{words}</label> Put the ids into a file{which} and run '
+        f"<code>{escaped(command.format(source=source))}</code></p>\n"
+        f'<textarea id="{kind}" rows="2" readonly placeholder="no ids yet"></textarea>'
+        for kind, words, command in ASKED
     )
+
+
+def _sheet(title: str, rows: Sequence[Row]) -> str:
+    inner = "\n".join(map(_figure, rows)) or "<p>nothing</p>"
+    return f'<h2>{title}</h2>\n<div class="sheet">{inner}</div>'
 
 
 def _figure(row: Row) -> str:
@@ -94,9 +105,9 @@ def _figure(row: Row) -> str:
     corners = row.get("corners") or [(left, top), (right, top), (right, bottom), (left, bottom)]
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
     shapes = "".join(f'<polygon class="{kind}" points="{points}"/>' for kind in ("halo", "box"))
-    address = quote(row["thumbnail"].encode("utf-8", "replace"))
+    address = local_href(row["thumbnail"])
     image = f'<image href="{address}" width="{width}" height="{height}"/>'
-    item = _text(row["id"])
+    item = escaped(row["id"])
     checked = " checked" if row.get("left_whole") == "by hand" else ""
     ticks = (
         f'<label><input type="checkbox" class="whole" value="{item}"{checked}>whole</label> '
@@ -116,10 +127,5 @@ def _words(row: Row) -> str:
     done = "whole" if list(row["box"]) == whole else "set upright" if row.get("corners") else "cut"
     if row.get("left_whole"):
         done += f" ({row['left_whole']})"
-    lines = [f"<b>{_text(title)}</b>", _text(by), f"{row['confidence']:.2f}, {_text(done)}"]
-    return "<br>".join([line for line in lines if line] + [f"<code>{_text(row['id'])}</code>"])
-
-
-def _text(value: object) -> str:
-    """Text for an element or a quoted attribute; lone surrogates become "?" (UTF-8 has none)."""
-    return html.escape(str(value).encode("utf-8", "replace").decode(), quote=True)
+    lines = [f"<b>{escaped(title)}</b>", escaped(by), f"{row['confidence']:.2f}, {escaped(done)}"]
+    return "<br>".join([line for line in lines if line] + [f"<code>{escaped(row['id'])}</code>"])

@@ -28,7 +28,7 @@ pytestmark = on_the_cluster(600)
 
 @pytest.mark.usefixtures("trained")
 def test_a_second_submit_makes_no_second_job(mray: Mray, cluster: Cluster) -> None:
-    words = ("--seeds", "0-191", "--shards", "1")  # enough to be at work at the second submit
+    words = ("--seeds", "0-1535", "--shards", "1")  # enough to be at work at the second submit
     assert "Job mray-demo-generate-" in submit_generate(mray, *words)
     uid = only_job(cluster)["metadata"]["uid"]
     assert "already running" in submit_generate(mray, *words)

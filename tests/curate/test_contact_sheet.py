@@ -1,12 +1,14 @@
 """The contact sheet as a parser sees it: whole, without requests, without markup of others."""
 
-import base64
+import json
+import re
 from html.parser import HTMLParser
+from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from machineray.curate.contact_sheet import contact_sheet
+from machineray.curate.contact_sheet import contact_sheet, sheet_order
 
 NAMES = {"src", "href", "srcset", "action", "data", "poster", "background", "xlink:href"}
 
@@ -33,54 +35,94 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
-def row(id: str, verdict: str = "kept", **more: object) -> dict[str, object]:
+def row(id: str, verdict: str = "kept", score: float = 0.1, **more: object) -> dict[str, Any]:
     reason = None if verdict == "kept" else f"because {verdict}"
-    is_kept = verdict == "kept"
-    return {"id": id, "keep": is_kept, "verdict": verdict, "reason": reason, **more}
+    told = {"id": id, "keep": verdict == "kept", "verdict": verdict, "reason": reason}
+    return {**told, "doubts": [], "measures": {"representational": score}, **more}
 
 
-def test_kept_and_refused_stand_side_by_side_with_reasons_and_pictures() -> None:
-    rows = [
-        row("aa", title="Rot", artist="K. M.", year=1915, width=30, height=20),
-        row("bb", "duplicate", duplicate_of="aa"),
-        row("cc", "rejected by hand"),
-        row("dd", "unreadable"),
-    ]
-    text = contact_sheet(rows, {"aa": b"A", "bb": b"B", "cc": b"C"}, "klee/collect")
+def pages(rows: list[dict[str, Any]], **options: Any) -> dict[str, str]:
+    return {name: data.decode() for name, data in contact_sheet(rows, **options)}
+
+
+def only_page(rows: list[dict[str, Any]], **options: Any) -> str:
+    ((name, text),) = pages(rows, **options).items()
+    assert name == "contact-sheet.html"
+    return text
+
+
+ROWS = [
+    row("aa", title="Rot", artist="K. M.", year=1915, width=30, height=20),
+    row("bb", "duplicate", duplicate_of="aa"),
+    row("cc", "rejected by hand"),
+    row("dd", "unreadable", unreadable="truncated"),
+    row("ee", score=0.9, doubts=["representational", "blurred"]),
+]
+
+
+def test_what_is_to_be_judged_comes_first_with_words_and_pictures() -> None:
+    text = only_page(ROWS, source="klee/collect")
     page = Page(text)
-    left, right = text.index("<h2>Kept"), text.index("<h2>Refused")
-    assert left < text.index("Rot") < right < text.index("because duplicate")
-    assert "K. M., 1915" in page.texts
-    assert "30×20" in page.texts
-    prefix = "data:image/webp;base64,"
-    shown = [base64.b64decode(src.removeprefix(prefix)) for src in page.addresses]
-    assert shown == [b"A", b"B", b"A", b"C"]  # a duplicate has its original beside it
-    assert page.boxes == {"aa": False, "cc": True}
-    assert "--input klee/collect --reject FILE" in text
+    ids = re.findall(r"<code>(\w\w)</code>", text)
+    assert ids == ["ee", "aa", "cc", "bb", "dd"]
+    assert {"K. M., 1915", "30×20", "because duplicate", "seems to show something"} <= {*page.texts}
+    assert "because rejected by hand" not in page.texts  # the box says it
+    shown = [name for name in page.addresses if name.startswith("thumbnails/")]
+    # A duplicate has its original beside it; of what cannot be read there is none.
+    assert shown == [f"thumbnails/{name}.webp" for name in ("ee", "aa", "cc", "bb", "aa")]
+    assert page.boxes == {"ee": False, "aa": False, "cc": True}
+    assert "--input klee/collect --reject reject.txt" in text
+    assert "2 kept, 3 refused" in page.texts
+
+
+def test_the_doubtful_come_first_then_by_score_and_the_refused_in_their_order() -> None:
+    rows = [
+        row("a", score=0.2),
+        row("b", "too small", score=1),
+        row("c", score=0.4),
+        row("d", score=0.1, doubts=["blurred"]),
+        row("e", "duplicate"),
+        row("f", score=0.4),
+    ]
+    assert [rows[n]["id"] for n in sheet_order(rows)] == ["d", "c", "f", "a", "b", "e"]
+
+
+def test_many_paintings_are_spread_over_pages_that_know_all_rejected() -> None:
+    rows = [row(f"id{n:02}", "rejected by hand" if n == 24 else "kept") for n in range(25)]
+    found = pages(rows, page=10)
+    assert [*found] == ["contact-sheet.html", "contact-sheet-2.html", "contact-sheet-3.html"]
+    ids = [id for text in found.values() for id in re.findall(r"<code>(id\d\d)</code>", text)]
+    assert ids == [row["id"] for row in rows]
+    for n, text in enumerate(found.values()):
+        (data,) = re.findall(r'id="data">(.*?)</script>', text)
+        assert json.loads(data)["rejected"] == ["id24"]
+        links = {*re.findall(r'href="(contact-sheet.*?)"', text)}
+        assert links == {*found} - {[*found][n]}
 
 
 def test_nothing_is_asked_of_any_server() -> None:
-    text = contact_sheet([row("aa")], {"aa": b"A"})
-    assert all(address.startswith("data:") for address in Page(text).addresses)
+    text = only_page([row("aa")])
+    assert all(address.startswith("thumbnails/") for address in Page(text).addresses)
     assert "http:" not in text
     assert "https:" not in text
     assert "default-src 'none'" in text
 
 
 def test_nobody_is_there() -> None:
-    assert Page(contact_sheet([], {})).texts.count("nothing") == 2
+    assert "nothing" in Page(only_page([])).texts
 
 
-hostile = st.text(st.sampled_from("<>&\"'/=! abimgscript"), max_size=30)
+hostile = st.text(st.sampled_from("<>&\"'/=! $abimgscript\n\u2028\ud800"), max_size=30)
 
 
 @given(hostile, hostile, hostile)
 @example("<b>", "</section>", '"><img src=x>')
-def test_no_word_becomes_markup(title: str, artist: str, reason: str) -> None:
-    rows = [row("aa", "too small", title=title, artist=artist), row("bb")]
-    rows[0]["reason"] = reason
-    plain = [row("aa", "too small", title="t", artist="a"), row("bb")]
+@example("</script><script>alert(1)</script>", "${figures}", "<!--<script>")
+def test_no_word_becomes_markup(title: str, artist: str, source: str) -> None:
+    rows = [row("aa", title=title, artist=artist), row("bb", "rejected by hand", title=title)]
+    rows[0]["reason"] = artist
+    plain = [row("aa", title="t", artist="a"), row("bb", "rejected by hand", title="t")]
     # An empty word may save a line break, and no more.
-    tags = [tag for tag in Page(contact_sheet(rows, {})).tags if tag not in ("br", "span")]
-    expected = [tag for tag in Page(contact_sheet(plain, {})).tags if tag not in ("br", "span")]
+    tags = [tag for tag in Page(only_page(rows, source=source)).tags if tag not in ("br", "span")]
+    expected = [tag for tag in Page(only_page(plain)).tags if tag not in ("br", "span")]
     assert tags == expected

@@ -1,4 +1,4 @@
-"""Who stays: the better one of two, in any order of the rows."""
+"""Who stays: the better one of two, in any order of the rows; and what is doubtful."""
 
 import random
 from typing import Any
@@ -8,28 +8,40 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from machineray.curate.decisions import decide
-from machineray.curate.hashes import measure
+from machineray.curate.decisions import DOUBTS
+from machineray.curate.decisions import decide as decisions
+from machineray.curate.hashes import looks
 
 Row = dict[str, Any]
 
 
-def looks_of(motif: int) -> dict[str, Any]:
+def looks_of(motif: int) -> str:
     rng = random.Random(motif)
     image = Image.new("RGB", (64, 64), (rng.randrange(256), rng.randrange(256), 128))
     for _ in range(12):
         x, y = rng.randrange(48), rng.randrange(48)
         colour = (rng.randrange(256), rng.randrange(256), rng.randrange(256))
         image.paste(colour, (x, y, x + 16, y + 16))
-    return measure(image)
+    return looks(image)
 
 
 LOOKS = [looks_of(motif) for motif in range(5)]
+FINE = {doubt.measure: doubt.bound for doubt in DOUBTS}  # on the bound is not beyond it
+
+
+def decide(rows: list[Row], **options: Any) -> list[Row]:
+    return list(decisions(rows, **options))
+
+
+def doubtful(verdict: str) -> dict[str, float]:
+    """Measures that are beyond the bound of one doubt."""
+    doubt = next(each for each in DOUBTS if each.verdict == verdict)
+    return {**FINE, doubt.measure: doubt.bound + (0.01 if doubt.is_above else -0.01)}
 
 
 def row(id: str, motif: int = 0, width: int = 300, height: int = 300, bytes: int = 9) -> Row:
     size = {"width": width, "height": height, "bytes": bytes}
-    return {"id": id, "title": None, **size, "looks": LOOKS[motif]}
+    return {"id": id, "title": None, **size, "looks": LOOKS[motif], "measures": FINE}
 
 
 rows_of_any_kind = st.lists(
@@ -107,3 +119,44 @@ def test_what_is_refused_does_not_stand_against_its_copy(refused: dict[str, Any]
     copy = row("b", width=302, height=302)
     options: dict[str, Any] = {"min_side": 100, **refused}
     assert [each["keep"] for each in decide([better, copy], **options)] == [False, True]
+
+
+def test_a_doubt_is_told_and_refuses_nothing_by_itself() -> None:
+    for doubt in DOUBTS:
+        suspect = {**row("a"), "measures": doubtful(doubt.verdict)}
+        (decided,) = decide([suspect], min_side=100)
+        assert (decided["keep"], decided["doubts"]) == (True, [doubt.verdict])
+    (decided,) = decide([row("a")], min_side=100)
+    assert decided["doubts"] == []
+
+
+def test_auto_reject_refuses_the_doubtful_with_the_measure_but_not_what_is_grey() -> None:
+    suspects = [
+        {**row(str(n), motif=n), "measures": doubtful(doubt.verdict)}
+        for n, doubt in enumerate(DOUBTS)
+    ]
+    decided = decide(suspects, min_side=100, auto_reject=True)
+    kept = [each["doubts"] for each in decided if each["keep"]]
+    assert kept == [["black and white"]]
+    refused = [each for each in decided if not each["keep"]]
+    assert all([each["verdict"]] == each["doubts"] for each in refused)
+    assert "blurred, or enlarged (sharpness 0.49, below 0.5)" in [e["reason"] for e in refused]
+
+
+@pytest.mark.parametrize("verdict", [doubt.verdict for doubt in DOUBTS if doubt.spoils])
+def test_a_clean_copy_is_better_than_a_larger_spoiled_one(verdict: str) -> None:
+    large = {**row("a", width=900, height=900), "measures": doubtful(verdict)}
+    spoiled, clean = decide([large, row("b")], min_side=100)
+    assert (spoiled["keep"], clean["keep"]) == (False, True)
+    assert f"shows the same as b, which is not {verdict}" in spoiled["reason"]
+
+
+def test_a_subject_spoils_no_copy() -> None:
+    large = {**row("a", width=900, height=900), "measures": doubtful("representational")}
+    assert [each["keep"] for each in decide([large, row("b")], min_side=100)] == [True, False]
+
+
+def test_a_person_is_heard_before_the_measures() -> None:
+    suspect = {**row("a"), "measures": doubtful("text")}
+    (decided,) = decide([suspect], min_side=100, rejected_ids={"a"}, auto_reject=True)
+    assert (decided["verdict"], decided["doubts"]) == ("rejected by hand", ["text"])

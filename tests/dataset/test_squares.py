@@ -60,7 +60,7 @@ def test_no_two_variants_are_alike(pixels: Pixels) -> None:
     assert len({one.tobytes() for one in made}) == 12
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.text(min_size=1, max_size=20))
 def test_a_variant_is_a_turn_a_small_warp_and_a_small_shift_of_colour(painting: str) -> None:
     """In HSV of OpenCV: hue moves by at most 20 of 180, value hardly; edges are not black."""

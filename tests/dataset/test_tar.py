@@ -4,12 +4,14 @@ import json
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from machineray.dataset.tar import Sample, pack, unpacked
 from machineray.errors import InputError
+from machineray.imaging import encode, from_array
 
 keys = st.text(st.sampled_from("abcXYZ019_-/"), min_size=1, max_size=300).filter(
     lambda key: not key.startswith("/") and not key.endswith("/") and "//" not in key
@@ -26,7 +28,7 @@ def packed(samples: list[Sample], folder: Path) -> bytes:
 def test_what_is_packed_is_unpacked(
     data: dict[str, tuple[bytes, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    samples = [Sample(key, png, {"id": text}) for key, (png, text) in data.items()]
+    samples = [Sample(key, picture, {"id": text}) for key, (picture, text) in data.items()]
     folder = tmp_path_factory.mktemp("shard")
     tar = packed(samples, folder)
     assert list(unpacked(tar, "s")) == samples
@@ -37,11 +39,19 @@ def test_another_reader_finds_webdataset_pairs(tmp_path: Path) -> None:
     packed([Sample("a", b"1", {"n": 1}), Sample("b", b"2", {"n": 2})], tmp_path)
     with tarfile.open(tmp_path / "shard.tar") as tar:
         members = tar.getmembers()
-        assert [member.name for member in members] == ["a.png", "a.json", "b.png", "b.json"]
+        assert [member.name for member in members] == ["a.webp", "a.json", "b.webp", "b.json"]
         assert all((m.mtime, m.uid, m.gid, m.uname) == (0, 0, 0, "") for m in members)
         file = tar.extractfile("b.json")
         assert file is not None
         assert json.load(file) == {"n": 2}
+
+
+def test_shards_of_png_are_read_as_well(tmp_path: Path) -> None:
+    pixels = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
+    png = encode(from_array(pixels), "png")
+    (found,) = unpacked(packed([Sample("a", png, {"n": 1}, "png")], tmp_path), "s")
+    assert (found.key, found.kind) == ("a", "png")
+    assert np.array_equal(found.pixels(), pixels)
 
 
 def test_a_cut_shard_is_refused_or_ends_between_two_samples(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_same_pixels_give_the_same_artwork(textured: np.ndarray) -> None:
     np.testing.assert_array_equal(upscale(piece), upscale(np.asfortranarray(piece)))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(1, 50), st.integers(1, 70), st.integers(0, 2**32))
 def test_any_size(height: int, width: int, seed: int) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machineray.errors import InputError
-from machineray.gallery.markup import duration, figure, local_href
 from machineray.gallery.page import Colophon, Work, aspect_words, gallery_page
 from machineray.gallery.pictures import Picture, preview_pictures
 from machineray.gallery.rooms import Credit, Grid, Progress
+from machineray.markup import duration, figure, local_href
 
 COLOPHON = Colophon("1.2.3", "klee", "mray run generate --run klee")
 HOSTILE = (
@@ -92,7 +92,7 @@ def test_no_known_trick_breaks_out_of_its_place(text: str) -> None:
     assert_stays_in_place(text, text)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(texts, texts)
 def test_no_text_breaks_out_of_its_place(text: str, url: str) -> None:
     assert_stays_in_place(text, url)

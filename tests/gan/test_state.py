@@ -178,7 +178,7 @@ def test_a_snapshot_is_loaded_without_torchs_compiler(generator: str, tmp_path: 
     assert done.stdout.strip() == "[]"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_damaged_snapshot_is_an_input_error_or_harmless(
     snapshot: bytes, data: st.DataObject

@@ -165,7 +165,7 @@ def test_the_average_generator_follows_with_its_half_life(images: NDArray[np.uin
         torch.testing.assert_close(now - average, torch.full_like(now, 0.5), rtol=0, atol=1e-3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     seed=st.integers(0, 9),
     images=st.integers(1, 7),
@@ -184,7 +184,7 @@ def test_each_epoch_shows_every_picture_once_and_its_mirror_once(
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(cut=st.integers(1, 15), seed=st.integers(0, 9))
 def test_the_order_does_not_know_how_the_batches_are_cut(cut: int, seed: int) -> None:
     whole = batch_order(seed, 5, 16, 3, True)

@@ -1,6 +1,8 @@
 """Squares and variants as the trainer finds them."""
 
+import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ from PIL import Image
 
 from jobs import Job
 from jobs.augment import augment
+from machineray.dataset.squares import made_with
 from machineray.dataset.tar import Sample, unpacked
 from machineray.errors import StageError
-from machineray.log import Event
+from machineray.log import Event, Note
 from machineray.shards import Part
 
 
@@ -59,7 +62,8 @@ def test_by_default_there_are_the_squares_only(folder: Path, tmp_path: Path) -> 
             assert row["aspect"] == pytest.approx(image.width / image.height, abs=1e-6)
             expected = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR))
         assert np.array_equal(each.pixels(), expected)
-        assert each.metadata == {"id": row["id"], "variant": 0, "aspect": row["aspect"]}
+        known = {"id": row["id"], "variant": 0, "aspect": row["aspect"]}
+        assert each.metadata == {**known, "made_with": made_with(is_varied=False)}
 
 
 def test_no_byte_depends_on_order_workers_or_parts(folder: Path, tmp_path: Path) -> None:
@@ -72,8 +76,8 @@ def test_no_byte_depends_on_order_workers_or_parts(folder: Path, tmp_path: Path)
     for number in range(0, 40, 2):
         (folder / f"p{number:02}.png").unlink()
     fewer, _ = run(tmp_path, "fewer", folder, variants=2)
-    before = {each.key: each.png for each in samples(one)}
-    after = {each.key: each.png for each in samples(fewer)}
+    before = {each.key: each.picture for each in samples(one)}
+    after = {each.key: each.picture for each in samples(fewer)}
     assert len(after) == 60
     assert after.items() <= before.items()
 
@@ -84,8 +88,35 @@ def test_the_six_variants_stand_behind_their_square(folder: Path, tmp_path: Path
     job, _ = run(tmp_path, "t", folder, variants=6)
     expected = [f"{p}{v}" for p in ("p00", "p01") for v in ("", *(f"_v{n}" for n in range(1, 7)))]
     assert [each.key for each in samples(job)] == expected
-    assert len({each.png for each in samples(job)}) == 14
+    assert len({each.picture for each in samples(job)}) == 14
     assert len(job.output.catalog()) == 2
+
+
+def test_a_page_shows_paintings_and_their_variants(folder: Path, tmp_path: Path) -> None:
+    job, events = run(tmp_path, "t", folder, variants=2)
+    page = job.output.read("index.html").decode()
+    assert "40 paintings, each as it is and in 2 variants, at 32 pixels" in page
+    assert "20 of them are shown" in page  # twelve of the first shard's 32, and eight
+    shown = [row for row in job.output.catalog() if "strip" in row]
+    assert [row["id"] for row in shown] == [f"p{n:02}" for n in (*range(12), *range(32, 40))]
+    for row in shown:
+        assert f'src="{row["strip"]}"' in page
+        with Image.open(io.BytesIO(job.output.read(row["strip"]))) as strip:
+            assert strip.size == (3 * 128 + 2 * 6, 128)
+    assert events[-1] == Note(
+        f"what the network will see: {job.store.url}/runs/t/augment/index.html"
+    )
+
+
+def test_the_page_does_not_grow_with_the_museum(folder: Path, tmp_path: Path) -> None:
+    for number in range(40, 290):
+        shutil.copy(folder / "p00.png", folder / f"q{number}.png")
+    job, _ = run(tmp_path, "t", folder)
+    rows = job.output.catalog()
+    assert len(rows) == 290
+    assert len([row for row in rows if "strip" in row]) == 8 * 12
+    names = list(job.store.list(job.output.key("strips/")))
+    assert len(names) == 8 * 12
 
 
 def test_what_curate_refused_is_left_out(folder: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 import jobs.crawling
 from jobs import Job, arguments, defaults_of, job_of, planned
 from jobs.collect import collect
+from jobs.pipeline import Request, default_run, description, pipeline, steps
 from machineray.collect.credits import credits_of
 from machineray.errors import InputError, TemporaryError, UsageError
 from machineray.log import Event, Note, Progress, Refusal
@@ -424,8 +425,8 @@ def test_a_plan_holds_a_source_an_index_and_the_year_of_its_rights(
         ({"source": ["wikiart"], "source_url": ["wikiart"]}, "write NAME=URL"),
         ({"source": ["wikiart"], "source_url": ["wikiart=x"]}, "write NAME=https://host"),
         ({"source": ["wikiart"], "died_before": 2000}, "is not free yet"),
-        ({"source": ["wikiart"], "budget_bytes": "many"}, "write it as 20GB"),
-        ({"source": ["wikiart"], "budget_time": "0"}, "write it as 4h"),
+        ({"source": ["wikiart"], "budget_bytes": "many"}, "write it as 500MB or 20GB"),
+        ({"source": ["wikiart"], "budget_time": "0"}, "write it as 90s, 30m"),
     ],
 )
 def test_what_makes_no_sense_is_said_before_anything_is_asked(
@@ -440,6 +441,32 @@ def test_source_and_input_are_one_too_many(tmp_path: Path) -> None:
     job = Job(stage="collect", run="t", root=str(tmp_path), input="x")
     with pytest.raises(UsageError, match="collect from one of them"):
         list(collect(job, source=["wikiart"]))
+
+
+def test_a_pipeline_begins_at_a_museum() -> None:
+    request = Request(source=["met", "smk"], limit=5, contact="me@x.org")
+    assert default_run(request) == "met-smk"
+    told = description("t", request)
+    assert (told["paintings"], told["source"]) == (None, ["met", "smk"])
+    first = steps(request)[0]
+    assert (first.stage, first.input) == ("collect", None)
+    typed = " ".join(arguments(collect, {**defaults_of(collect), **first.options, "run": "t"}))
+    assert typed == "--source met --source smk --limit 5 --contact me@x.org -r t"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"paintings": "x", "source": ["met"]}, "x and --source: collect from one of them"),
+        ({"trained": "klee/train", "source": ["met"]}, "name no --source beside it"),
+        ({"limit": 5}, "--limit: is of sites: name one with --source"),
+        ({"source": ["nowhere"]}, "nowhere"),
+    ],
+)
+def test_a_pipeline_has_one_beginning(options: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=words):
+        list(pipeline(Job(stage="pipeline", run="", root=str(tmp_path)), **options))
+    assert not list(tmp_path.iterdir())
 
 
 def test_options_that_are_lists_reach_a_container_one_by_one() -> None:

@@ -1,22 +1,26 @@
 """Curating as a user does, on the paintings that ship with the project."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 from jobs import Job
 from jobs.collect import collect
 from jobs.curate import curate
+from machineray.curate.seen import measures
 from machineray.errors import InputError, NotFoundError, UsageError
+from machineray.imaging import decode
 from machineray.log import Event, Note, Refusal
 from machineray.shards import Part
 
 
 def run(root: Path, *, name: str = "t", **options: Any) -> tuple[Job, list[Event]]:
-    own = {key: options.pop(key) for key in ("min_side", "reject") if key in options}
+    names = ("min_side", "reject", "auto_reject")
+    own = {key: options.pop(key) for key in names if key in options}
     job = Job(stage="curate", run=name, root=str(root), **options)
     return job, list(curate(job, **own))
 
@@ -58,8 +62,11 @@ def test_each_painting_once_and_large_enough(root: Path) -> None:
         f"look at {root}/runs/t/curate/contact-sheet.html"
     ]
     text = job.store.read(page).decode()
-    assert text.count("<figure>") == 8
-    assert text.count("data:image/webp;base64,") == 9  # the duplicate beside its original
+    assert text.count("<figure ") == 8
+    shown = re.findall(r'src="(thumbnails/\w+\.webp)"', text)
+    assert len(shown) == 9  # the duplicate beside its original
+    for name in shown:
+        assert decode(job.output.read(name), name).size <= (240, 240)
     collected = {row["id"]: row for row in job.output.sibling("collect").catalog()}
     for row in job.output.catalog():
         assert {field: row[field] for field in ("key", "sha256", "title")} == {
@@ -105,6 +112,32 @@ def test_a_folder_can_be_curated_without_collecting_and_the_unreadable_are_told(
     assert "truncated JPEG" in rows["broken"]["reason"]
     assert [event.item for event in events if isinstance(event, Refusal)] == ["broken"]
     assert rows["copy"]["duplicate_of"] == "0"
+
+
+def test_a_blurred_copy_is_doubtful_and_refused_only_if_asked_to(
+    folder: Path, tmp_path: Path
+) -> None:
+    with Image.open(folder / "3.jpg") as image:
+        blurred = image.crop((0, 0, 400, 300)).filter(ImageFilter.GaussianBlur(4))
+    blurred.save(folder / "soft.png")
+    job, events = run(tmp_path / "root", input=str(folder))
+    rows = {row["id"]: row for row in job.output.catalog()}
+    assert rows["soft"]["doubts"] == ["blurred"]
+    assert rows["soft"]["measures"] == measures(decode((folder / "soft.png").read_bytes(), "soft"))
+    assert rows["soft"]["keep"] is True
+    assert "kept (1 doubtful)" in next(e.text for e in events if isinstance(e, Note))
+    job, _ = run(tmp_path / "root", name="strict", input=str(folder), auto_reject=True)
+    rows = {row["id"]: row for row in job.output.catalog()}
+    assert (rows["soft"]["verdict"], rows["0"]["verdict"]) == ("blurred", "kept")
+
+
+def test_what_the_sheet_saves_is_what_reject_takes(root: Path, tmp_path: Path) -> None:
+    first = next(row for row in run(root)[0].output.catalog() if row["file"] == "0.jpg")
+    file = tmp_path / "reject.txt"
+    file.write_text(f"{first['id']}  # Title # 1\n", encoding="utf-8")
+    job, _ = run(root, name="again", input="t/collect", reject=str(file))
+    assert verdicts(job)["0.jpg"] == "rejected by hand"
+    assert '"rejected": ["' + first["id"] + '"]' in job.output.read("contact-sheet.html").decode()
 
 
 def test_parts_and_workers_change_no_byte(root: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from jobs import Job, function_of
 from jobs.augment import augment
-from jobs.pipeline import steps
+from jobs.pipeline import Request, steps
 from jobs.train import train
 from machineray.dataset.tar import unpacked
 from machineray.errors import ConfigurationError, UsageError
@@ -121,7 +121,7 @@ def test_what_no_network_draws_is_refused_before_anything_is_read(
 
 def test_the_pipeline_gives_the_shape_to_augment() -> None:
     def options(preset: str, resolution: str) -> dict[str, Any]:
-        todo = steps(None, preset, resolution, None, None, "0-3", 1.0, None, "t")
+        todo = steps(Request(preset=preset, resolution=resolution))
         return {step.stage: step.options for step in todo}
 
     assert options("demo", "")["augment"] == {"resolution": "128"}

@@ -12,7 +12,7 @@ from jobs.augment import augment
 from jobs.finish import Upscale, finish
 from jobs.generate import generate
 from jobs.networks import read_snapshot
-from jobs.pipeline import pipeline, steps
+from jobs.pipeline import Request, pipeline, steps
 from jobs.train import train
 from machineray.errors import NotFoundError, UsageError
 from machineray.gan.state import load_snapshot
@@ -72,10 +72,10 @@ def test_its_artworks_say_whose_paintings_it_learned_from(tmp_path: Path) -> Non
 
 
 def test_the_pipeline_gives_it_to_the_training() -> None:
-    todo = steps(None, "demo", "", 1.0, SHIPPED, "0-3", 1.0, None, "t")
+    todo = steps(Request(init=SHIPPED))
     assert {step.stage: step.options for step in todo}["train"]["init"] == SHIPPED
     with pytest.raises(UsageError, match="--trained takes a trained network: name no --init"):
-        steps(None, "demo", "", 1.0, SHIPPED, "0-3", 1.0, "klee/train", "t")
+        steps(Request(init=SHIPPED, trained="klee/train"))
 
 
 def test_a_snapshot_that_is_not_there_is_told_before_anything_is_done(tmp_path: Path) -> None:

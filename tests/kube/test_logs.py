@@ -80,9 +80,7 @@ class TestOnePod:
                 return told
         raise AssertionError("it never ends")
 
-    @settings(
-        max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-    )
+    @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         seconds=st.lists(st.sampled_from([0.0, 0.2, 0.2, 0.9, 1.0, 1.1, 2.5, 3.0]), max_size=12),
         is_disordered=st.booleans(),

@@ -91,7 +91,7 @@ def edges(box: Box) -> Edges:
 SIDES = st.one_of(st.integers(1, 80), st.integers(81, 700))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SIDES, SIDES, st.integers(0, 2**32 - 1), st.sampled_from(["noise", "flat", "stripes"]))
 def test_a_box_that_is_inside_and_not_empty(height: int, width: int, seed: int, kind: str) -> None:
     rng = np.random.default_rng(seed)

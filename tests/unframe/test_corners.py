@@ -18,7 +18,7 @@ def patches(seed: int) -> Pixels:
 
 
 def askew(seed: int, shift: float) -> tuple[Pixels, NDArray[np.float32]]:
-    """The painting on a pale wall, its corners moved by up to `shift` pixels, and where they are."""
+    """The painting on a pale wall, its corners moved by up to `shift` pixels; and the corners."""
     wall = np.full((400, 520, 3), (238, 236, 230), np.uint8)
     wall[50:350, 60:460] = patches(seed)
     left, top, right, bottom = BOX

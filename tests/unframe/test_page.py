@@ -1,12 +1,19 @@
 """The page of boxes as a parser sees it: in order, without requests, without markup of others."""
 
 from html.parser import HTMLParser
+from itertools import chain
 from urllib.parse import unquote
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from machineray.unframe.page import boxes_page
+from machineray.unframe.page import boxes_pages
+
+
+def boxes_page(rows: list[dict[str, object]], source: str) -> str:
+    ((name, data),) = boxes_pages(rows, source)
+    assert name == "boxes.html"
+    return data.decode()
 
 
 class Page(HTMLParser):
@@ -75,3 +82,13 @@ def test_no_text_becomes_markup_or_a_request(item: str, title: str, source: str)
     assert not page.addresses[0].startswith("/")
     shown = f"thumbnails/{item}.webp".encode("utf-8", "replace").decode()
     assert unquote(page.addresses[0]) == shown
+
+
+def test_many_pictures_are_on_several_pages() -> None:
+    rows = [row(f"p{number}", 0.5 + number / 20) for number in range(5)]
+    pages = {name: Page(data.decode()) for name, data in boxes_pages(rows, "x", page=2)}
+    assert list(pages) == ["boxes.html", "boxes-2.html", "boxes-3.html"]
+    shown = [[a for a in page.addresses if "thumbnails" in a] for page in pages.values()]
+    assert [len(each) for each in shown] == [2, 2, 1]
+    assert list(chain(*shown)) == [f"thumbnails/p{number}.webp" for number in range(5)]
+    assert {"boxes.html", "boxes-3.html"} <= set(pages["boxes-2.html"].addresses)

@@ -1,5 +1,7 @@
 """Words and values into HTML: nothing that a user gives can become markup, script or a request."""
 
+import base64
+import hashlib
 import html
 import json
 from string import Template
@@ -11,7 +13,7 @@ _PAGE = Template("""<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'">
+ content="default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'$allowed">
 <title>$title</title>
 <style>
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
@@ -22,7 +24,7 @@ $style
 <body>
 <h1>$title</h1>
 $body
-</body>
+$script</body>
 </html>
 """)
 
@@ -46,9 +48,37 @@ def link(url: str | None, inner: str) -> str:
     return f'<a href="{escaped(url)}" rel="noreferrer">{inner}</a>' if is_web else inner
 
 
-def plain_page(title: str, style: str, body: str) -> str:
-    """A page of pictures and words without script; the title is text, style and body are markup."""
-    return _PAGE.substitute(title=escaped(title), style=style, body=body)
+def plain_page(title: str, style: str, body: str, script: str = "") -> str:
+    """A page of pictures and words; the title is text, all else is markup.
+
+    It asks no server for anything and runs no script but the one that is given.
+    """
+    known = {"title": escaped(title), "style": style, "body": body, "allowed": "", "script": ""}
+    if script:
+        known["allowed"] = f"; script-src '{script_hash(script)}'"
+        known["script"] = f"<script>{script}</script>\n"
+    return _PAGE.substitute(known)
+
+
+def script_hash(script: str) -> str:
+    """What allows this script and no other, in a Content-Security-Policy."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def page_name(name: str, number: int) -> str:
+    """The file of a page of several: boxes.html, boxes-2.html, … from "boxes" and 0, 1, …"""
+    return f"{name}-{number + 1}.html" if number else f"{name}.html"
+
+
+def page_links(name: str, number: int, count: int) -> str:
+    """Links to the other pages, as markup; "" for a page alone."""
+    if count == 1:
+        return ""
+    links = (
+        f"<b>{n + 1}</b>" if n == number else f'<a href="{page_name(name, n)}">{n + 1}</a>'
+        for n in range(count)
+    )
+    return f"Page {' '.join(links)}"
 
 
 def embedded_json(value: object) -> str:
