@@ -5,6 +5,7 @@ clearly better seen than the upright one, so a painting that hangs straight is n
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,17 +35,19 @@ def corners(pixels: Pixels, box: tuple[int, int, int, int]) -> Corners | None:
     scale = min(1.0, LOOKED_AT / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).transpose(2, 0, 1) / 100
+    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).transpose(
+        2, 0, 1
+    ) / np.float32(100)
     across, down = size[0] / width, size[1] / height
     left, right = box[0] * across, box[2] * across
     top, bottom = box[1] * down, box[3] * down
     turned = lab.transpose(0, 2, 1)
-    looks = (
+    looks: list[tuple[Floats, float, float, float, int]] = [
         (lab, top, left, right, 0),
         (turned, right, top, bottom, size[0]),
         (lab, bottom, left, right, size[1]),
         (turned, left, top, bottom, 0),
-    )
+    ]
     leans = [leaning(*look, clearer=CLEARER) for look in looks]
     spans = (right - left, bottom - top) * 2
     if max(abs(b - a) / span for (a, b), span in zip(leans, spans, strict=True)) < LEAST:
@@ -95,7 +98,9 @@ def leaning(
     return middle + lowest - slope / 2, middle + lowest + slope / 2
 
 
-def fitted_line(seen: Floats, rows: NDArray[np.float64], places: Floats) -> tuple[float, float]:
+def fitted_line(
+    seen: Floats, rows: NDArray[np.floating[Any]], places: NDArray[np.floating[Any]]
+) -> tuple[float, float]:
     """Slope over all places and row at place 0 of the line through what is seen near `rows`."""
     near = np.arange(-NEAR, NEAR + 1)
     at = np.clip(np.rint(rows).astype(int) + near[:, None], 0, len(seen) - 1)

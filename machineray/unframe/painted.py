@@ -48,7 +48,7 @@ def cells(lab: Floats) -> Floats:
     place = (np.arange(GRID, dtype=np.float32) + 0.5) / GRID
     far = np.sqrt(2 * np.minimum(place, 1 - place)) - 0.5
     down, across = np.broadcast_arrays(far[:, None, None], far[None, :, None])
-    flat = pixels.reshape(GRID, GRID, -1) - np.tile(np.float32((0.5, 0, 0)), CELL * CELL)
+    flat = pixels.reshape(GRID, GRID, -1) - np.tile(np.array((0.5, 0, 0), np.float32), CELL * CELL)
     return np.concatenate([flat, rough, down, across], axis=2).astype(np.float32)
 
 
