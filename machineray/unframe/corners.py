@@ -5,6 +5,7 @@ clearly better seen than the upright one, so a painting that hangs straight is n
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -15,15 +16,24 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Corners = tuple[tuple[float, float], ...]  # x, y in pixels: top left, top right, then clockwise
 
-LOOKED_AT = 1024  # long side of the copy in which lines are sought, pixels
+LOOKED_AT = 768  # long side of the copy in which lines are sought, pixels
 STEEPEST = 0.07  # a line leans by this share of its length at most: 4 degrees
 LEAST = 0.006  # and by this much somewhere, or the painting hangs straight
 CLEARER = 1.2  # how many times better seen a leaning line has to be than an upright one
 WEAK = 0.03  # a step of colour (L = 0..1) that is seen
 UNBROKEN = 0.65  # of its length a leaning line has to be seen
-SLOPES = (0.0, *(sign * n * 0.0025 for n in range(1, 29) for sign in (1, -1)))
+SLOPES = np.array([0.0, *(sign * n * 0.0025 for n in range(1, 29) for sign in (1, -1))], np.float32)
 BINS = 48  # stretches along a side
 NEAR = 3  # rows on either side of a line whose place is refined
+
+
+@dataclass(frozen=True)
+class Side:
+    """A side's place at either end; clear: a leaning line is much better seen than an upright."""
+
+    start: float
+    stop: float
+    is_clear: bool
 
 
 def corners(pixels: Pixels, box: tuple[int, int, int, int]) -> Corners | None:
@@ -48,54 +58,54 @@ def corners(pixels: Pixels, box: tuple[int, int, int, int]) -> Corners | None:
         (lab, bottom, left, right, size[1]),
         (turned, left, top, bottom, 0),
     ]
-    leans = [leaning(*look, clearer=CLEARER) for look in looks]
+    sides = [leaning(*look) for look in looks]
     spans = (right - left, bottom - top) * 2
-    if max(abs(b - a) / span for (a, b), span in zip(leans, spans, strict=True)) < LEAST:
+    pairs = zip(sides, spans, strict=True)
+    if not any(
+        side.is_clear and abs(side.stop - side.start) >= LEAST * span for side, span in pairs
+    ):
         return None
-    sides = [leaning(*look, clearer=1.0) for look in looks]
+    above, beside, below, before = sides
     lines = [
-        np.cross((left, sides[0][0], 1), (right, sides[0][1], 1)),
-        np.cross((sides[1][0], top, 1), (sides[1][1], bottom, 1)),
-        np.cross((left, sides[2][0], 1), (right, sides[2][1], 1)),
-        np.cross((sides[3][0], top, 1), (sides[3][1], bottom, 1)),
+        np.cross((left, above.start, 1), (right, above.stop, 1)),
+        np.cross((beside.start, top, 1), (beside.stop, bottom, 1)),
+        np.cross((left, below.start, 1), (right, below.stop, 1)),
+        np.cross((before.start, top, 1), (before.stop, bottom, 1)),
     ]
     met = [np.cross(lines[a], lines[b]) for a, b in ((3, 0), (0, 1), (1, 2), (2, 3))]
     places = [(x / z / across, y / z / down) for x, y, z in met]
     return tuple((float(np.clip(x, 0, width)), float(np.clip(y, 0, height))) for x, y in places)
 
 
-def leaning(
-    lab: Floats, level: float, start: float, stop: float, edge: int, clearer: float
-) -> tuple[float, float]:
+def leaning(lab: Floats, level: float, start: float, stop: float, edge: int) -> Side:
     """Where a side lies at `start` and at `stop` of its length, in rows of `lab`.
 
     `lab` (3, H, W) is turned so that the side is level. It stays at row `level` when that is the
-    picture's own `edge`, or when no leaning line is `clearer` times better seen.
+    picture's own `edge`, or when no line is seen.
     """
     span = stop - start
     reach = int(STEEPEST * span / 2) + 3
     lowest, highest = max(round(level) - reach, 2), min(round(level) + reach, lab.shape[1] - 2)
     if abs(level - edge) < 1 or span < 2 * BINS or highest - lowest < 6:
-        return level, level
+        return Side(level, level, False)
     seen = steps_seen(lab[:, lowest - 2 : highest + 2, round(start) : round(stop)])
-    places = (np.arange(BINS) + 0.5) / BINS - 0.5
-    best, found = 0.0, (0.0, level)
-    for slope in SLOPES:
-        near = 2 + abs(slope) * span / 2  # where the upright line may cross this one
-        middles = np.arange(max(lowest, int(level - near)), min(highest, int(level + near) + 1))
-        rows = np.rint(middles[:, None] + slope * span * places).astype(int) - lowest
-        is_inside = (rows >= 0) & (rows < len(seen))
-        along = seen[np.clip(rows, 0, len(seen) - 1), np.arange(BINS)] * is_inside
-        scores = along.mean(1)
-        if slope:
-            scores *= (along > WEAK**0.5).mean(1) >= UNBROKEN
-        if scores.max() > best:
-            found = slope, float(middles[scores.argmax()])
-            best = scores.max() * (1 if slope else clearer)
-    if not found[0] and clearer > 1:
-        return level, level
-    slope, middle = fitted_line(seen, found[0] * span * places + found[1] - lowest, places)
-    return middle + lowest - slope / 2, middle + lowest + slope / 2
+    places = ((np.arange(BINS) + 0.5) / BINS - 0.5).astype(np.float32)
+    middles = np.arange(lowest, highest, dtype=np.float32)
+    # The upright line may cross the leaning one: what lies further off is another line.
+    slope, middle = np.nonzero(abs(middles - level) <= 2 + abs(SLOPES[:, None]) * span / 2)
+    rows = np.rint((middles[middle] - lowest)[:, None] + SLOPES[slope, None] * span * places)
+    at = rows.astype(np.intp)
+    along = np.where(
+        (at >= 0) & (at < len(seen)), seen[np.clip(at, 0, len(seen) - 1), np.arange(BINS)], 0
+    )
+    scores = along.mean(1)
+    scores[(slope > 0) & ((along > WEAK**0.5).mean(1) < UNBROKEN)] = 0
+    best = int(scores.argmax())
+    if not scores[best]:
+        return Side(level, level, False)
+    is_clear = bool(scores[best] > CLEARER * scores[slope == 0].max(initial=0))
+    slant, centre = fitted_line(seen, rows[best], places)
+    return Side(centre + lowest - slant / 2, centre + lowest + slant / 2, is_clear)
 
 
 def fitted_line(
