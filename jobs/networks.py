@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,16 +30,16 @@ SnapshotFile = Annotated[
 Best = Annotated[
     bool, typer.Option("--best", help="From the snapshot with the lowest KID, not the newest.")
 ]
+SHIPPED_FILE = Path(str(files("machineray.gan"))) / "shipped" / "abstract128.safetensors"
 
 
 def read_snapshot(place: str) -> tuple[bytes, str]:
     """A snapshot that an option names, and its name: a file, s3://…, or the one that ships."""
     if place != SHIPPED:
         return read_file(place), place.rpartition("/")[2]
-    path = files("machineray.gan").joinpath("shipped", "abstract128.safetensors")
-    if not path.is_file():
+    if not SHIPPED_FILE.is_file():
         raise NotFoundError("shipped: no snapshot is in this installation; name a file")
-    return path.read_bytes(), SHIPPED
+    return SHIPPED_FILE.read_bytes(), SHIPPED
 
 
 def chosen_network(

@@ -12,10 +12,12 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from jobs.audit import PAGE, REPORT, audited
+from jobs.networks import SHIPPED_FILE
 from jobs.training import BEST, NEWEST, machine_name, snapshot_rows, training_images
 from machineray import __version__
 from machineray.dataset.store import Subset
@@ -24,7 +26,7 @@ from machineray.gallery.pictures import Picture
 from machineray.gallery.rooms import Grid, Progress
 from machineray.gan.features import last_maps
 from machineray.gan.networks import Generator
-from machineray.gan.quality import Quality, reference
+from machineray.gan.quality import Quality, Reference, reference
 from machineray.gan.sampling import grid, sample
 from machineray.gan.state import coded, load_snapshot
 from machineray.imaging import decode, encode, from_array
@@ -32,7 +34,6 @@ from machineray.runs import StageRun, json_bytes
 from machineray.storage import open_store
 
 PROJECT = Path(__file__).resolve().parent.parent
-SHIPPED = PROJECT / "machineray" / "gan" / "shipped" / "abstract128.safetensors"
 DOCS = PROJECT / "docs" / "model"
 SAMPLES, AUDITED, SHOWN_GRIDS, MEMORY_BYTES = 1000, 1000, 8, 10**9
 
@@ -47,30 +48,31 @@ def measured(generator: Generator, seen: Subset, unseen: Subset) -> dict[str, fl
     """What the training measures, on more samples."""
     network = last_maps()
 
-    def known(of: Subset) -> object:
+    def known(of: Subset) -> Reference:
         return reference(lambda i: of[i].transpose(1, 2, 0), range(len(of)), network)
 
     return Quality(known(seen), known(unseen), network).measured(generator, SAMPLES)
 
 
-def audit(generator: Generator, seen: Subset, unseen: Subset) -> dict[str, object]:
+def audit(generator: Generator, seen: Subset, unseen: Subset) -> dict[str, Any]:
     """The report; its page stays in a temporary folder, because it shows the paintings."""
     folder = tempfile.mkdtemp(prefix="mray-audit-")
     output = StageRun(open_store(folder), "shipped", "train")
     for _ in audited(output, generator, AUDITED, seen, unseen):
         pass
     print(f"look at {folder}/{output.key(PAGE)}")
-    return json.loads(output.read(REPORT))
+    report: dict[str, Any] = json.loads(output.read(REPORT))
+    return report
 
 
-def evenly(rows: Sequence[dict[str, object]], count: int) -> list[dict[str, object]]:
+def evenly(rows: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     """At most so many of them, first and last included."""
     if len(rows) <= count:
         return list(rows)
     return [rows[round(i * (len(rows) - 1) / (count - 1))] for i in range(count)]
 
 
-def show_training(train: StageRun, paintings: int) -> list[dict[str, object]]:
+def show_training(train: StageRun, paintings: int) -> list[dict[str, Any]]:
     """index.html with a few grids, and metrics.jsonl; gives its rows."""
     metrics = [json.loads(line) for line in train.read("metrics.jsonl").splitlines()]
     grids = []
@@ -101,9 +103,9 @@ def main() -> None:
     store = open_store(options.root)
     train = StageRun(store, options.run, "train")
     data = coded(train.read(BEST if options.best else NEWEST), options.run)
-    SHIPPED.parent.mkdir(exist_ok=True)
-    SHIPPED.write_bytes(data)
-    snapshot = load_snapshot(data, SHIPPED.name)
+    SHIPPED_FILE.parent.mkdir(exist_ok=True)
+    SHIPPED_FILE.write_bytes(data)
+    snapshot = load_snapshot(data, SHIPPED_FILE.name)
     seen, unseen = pictures_of(train), pictures_of(StageRun(store, options.unseen, "train"))
     metrics = show_training(train, len(set(seen.ids)))
     then = max(row["nimg"] for row in metrics if row["nimg"] <= snapshot.about["nimg"])
