@@ -32,7 +32,7 @@ from unframe_networks import (
     fitted_painted,
     fitted_scores,
 )
-from unframe_pictures import confusing, framed, hung, shrunk, unframed, varied
+from unframe_pictures import confusing, framed, hung, shrunk, stripped, unframed, varied
 
 from machineray.imaging import decode, to_array
 from machineray.unframe import boxes, evidence, painted
@@ -116,12 +116,12 @@ def pictures(
 
 
 def misleading(paintings: Sequence[Source]) -> Iterator[tuple[Labelled, float, int]]:
-    """Paintings with lines of their own: only the choice of boxes learns from them."""
-    for rank, source in enumerate(paintings):
-        painting = shrunk(source.picture.pixels)
-        for number in range(3):
+    """Lines in paintings, plain strips beside them: only the choice of boxes learns from them."""
+    kinds = (confusing, confusing, confusing, stripped)
+    for number, kind in enumerate(kinds):
+        for rank, source in enumerate(paintings):
             rng = np.random.default_rng((2021, rank, number))
-            yield confusing(painting, rng), 1.0, source.fold
+            yield kind(shrunk(source.picture.pixels), rng), 1.0, source.fold
 
 
 def small_copy(picture: Labelled, weight: float, fold: int) -> Made:

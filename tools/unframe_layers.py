@@ -139,6 +139,23 @@ def margin(inner: Labelled, rng: Generator) -> Labelled:
     return captioned(outer, b, rng) if b > 12 and rng.random() < 0.5 else outer
 
 
+STRIPS = ((1,), (0, 1), (0,), (2, 3), (2,), (3,))  # of top, bottom, left, right
+
+
+def strips(inner: Labelled, rng: Generator) -> Labelled:
+    """A plain strip at one side or at two opposite ones, often black or white: a caption's."""
+    sides = STRIPS[rng.choice(len(STRIPS), p=(0.4, 0.25, 0.1, 0.15, 0.05, 0.05))]
+    wide = inner.pixels.shape[sides[0] // 2] * rng.uniform(0.03, 0.3)
+    sizes = [max(1, round(wide + rng.normal(0, wide / 20))) * (side in sides) for side in range(4)]
+    widths = (sizes[0], sizes[1], sizes[2], sizes[3])
+    shape = grown(inner, widths)
+    tone = rng.choice((0, 8, 128, 200, 245, 255), p=(0.3, 0.1, 0.1, 0.1, 0.1, 0.3))
+    is_plain = rng.random() < 0.7
+    ground = np.full((*shape, 3), tone, np.float32) if is_plain else ground_of(shape, rng)
+    outer = surrounded(inner, widths, ground)
+    return captioned(outer, sizes[1], rng) if sizes[1] > 12 and rng.random() < 0.5 else outer
+
+
 def ragged(outer: Labelled, rng: Generator) -> Labelled:
     """The painting's edge as a brush or a torn sheet leaves it: it wavers over its margin."""
     height, width = outer.pixels.shape[:2]

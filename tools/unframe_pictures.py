@@ -22,6 +22,7 @@ from unframe_layers import (
     room,
     shadowed,
     shaped,
+    strips,
     whole,
 )
 
@@ -67,6 +68,12 @@ def confusing(painting: Pixels, rng: Generator) -> Labelled:
     """A painting with lines of its own that look like a frame's, alone or in a frame."""
     own = inset(painting, rng) if rng.random() < 0.5 else ground_and_figures(rng)
     return photographed(own, rng) if rng.random() < 0.7 else framed(own.pixels, rng)
+
+
+def stripped(painting: Pixels, rng: Generator) -> Labelled:
+    """A painting with a plain strip or two, as a file or as a photograph."""
+    picture = strips(whole(painting), rng)
+    return photographed(picture, rng) if rng.random() < 0.4 else picture
 
 
 def photographed(picture: Labelled, rng: Generator) -> Labelled:
