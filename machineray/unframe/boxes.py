@@ -24,8 +24,7 @@ SMALL = 448  # long side of the copy that is judged, pixels
 SMALLEST = 32  # a picture with a shorter side than this is left alone
 MOST_STRETCHED = 12  # and so is one that is longer than this many times its short side
 WORTH = 0.03  # of IoU: what a cut has to gain
-NO_FRAME = 1.0  # on the whole picture's score: no frame is likelier than in what was learnt from
-DOUBT = 0.7  # times the scores when a box is chosen: rivals count for more than they are likely to
+NO_FRAME = 2.0  # on the whole picture's score: no frame is likelier than in what was learnt from
 RIVALS = 400  # likeliest boxes that are held against each other
 
 
@@ -118,19 +117,13 @@ def judged(
     score[~distinct(evidence.depths)] = -np.inf
     score[0, 0, 0, 0] += NO_FRAME
     likeliest = np.argsort(-score, axis=None, kind="stable")[:RIVALS]
-    rivals = score.flat[likeliest] - score.max()
+    share = np.exp(score.flat[likeliest] - score.max())
     at = np.unravel_index(likeliest, score.shape)
     depths = np.stack([d[i] for d, i in zip(evidence.depths, at, strict=True)], axis=1)
-    overlap = overlaps(depths, depths, shape)
-    best = np.argmax(expected(overlap, DOUBT * rivals) + WORTH * ~depths.any(1))
+    expected = overlaps(depths, depths, shape) @ (share / share.sum())
+    best = np.argmax(expected + WORTH * ~depths.any(1))
     top, bottom, left, right = (int(depth) for depth in depths[best])
-    return (top, bottom, left, right), min(float(expected(overlap, rivals)[best]), 1.0)
-
-
-def expected(overlap: Floats, score: Floats) -> Floats:
-    """The IoU (N,) of each box that is to be expected when the scores say which is the true one."""
-    share = np.exp(score)
-    return np.asarray(overlap @ (share / share.sum()), np.float32)
+    return (top, bottom, left, right), min(float(expected[best]), 1.0)
 
 
 def distinct(depths: tuple[Ints, Ints, Ints, Ints]) -> NDArray[np.bool_]:

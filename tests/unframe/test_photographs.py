@@ -21,7 +21,7 @@ def test_the_boxes_of_framed_photographs(judged: list[dict[str, Any]]) -> None:
     framed = [row for row in judged if row["kind"] != "no frame"]
     assert len(framed) == 38
     clear = np.array([row["iou"] for row in framed if row["kind"] != "ambiguous"])
-    assert np.mean(clear) >= 0.96, sorted(clear)
+    assert np.mean(clear) >= 0.965, sorted(clear)
     assert np.mean(clear >= 0.95) >= 0.85, sorted(clear)
 
 
@@ -29,12 +29,12 @@ def test_paintings_without_frame_stay_whole(judged: list[dict[str, Any]]) -> Non
     cuts = np.array([row["cut"] for row in judged if row["kind"] == "no frame"])
     assert len(cuts) == 340
     assert np.median(cuts) == 0
-    assert np.mean(cuts >= 0.02) <= 0.04
+    assert np.mean(cuts >= 0.02) <= 0.045  # the goal is .02: DECISIONS.md says what is cut
 
 
 def test_the_confidence_is_what_comes_true(judged: list[dict[str, Any]]) -> None:
     known = np.array([(row["confidence"], row["iou"]) for row in judged])
-    assert abs(known[:, 0].mean() - known[:, 1].mean()) <= 0.02
+    assert abs(known[:, 0].mean() - known[:, 1].mean()) <= 0.01
     sure = known[known[:, 0] >= 0.95]
     assert len(sure) >= 0.8 * len(known)  # a person is asked about few
     assert np.mean(sure[:, 1] >= 0.95) >= 0.96
