@@ -24,7 +24,7 @@ SMALL = 448  # long side of the copy that is judged, pixels
 SMALLEST = 32  # a picture with a shorter side than this is left alone
 MOST_STRETCHED = 12  # and so is one that is longer than this many times its short side
 WORTH = 0.03  # of IoU: what a cut has to gain
-NO_FRAME = 2.0  # on the whole picture's score: no frame is likelier than in what was learnt from
+NO_FRAME = 1.0  # on the whole picture's score: no frame is likelier than in what was learnt from
 RIVALS = 400  # likeliest boxes that are held against each other
 
 
