@@ -2,10 +2,13 @@
 
 from html.parser import HTMLParser
 from itertools import chain
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from PIL import Image
 
 from machineray.unframe.page import boxes_pages
 
@@ -92,3 +95,20 @@ def test_many_pictures_are_on_several_pages() -> None:
     assert [len(each) for each in shown] == [2, 2, 1]
     assert list(chain(*shown)) == [f"thumbnails/p{number}.webp" for number in range(5)]
     assert {"boxes.html", "boxes-3.html"} <= set(pages["boxes-2.html"].addresses)
+
+
+def test_ticks_gather_ids_in_a_browser(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "thumbnails").mkdir()
+    for name in "abc":
+        Image.new("RGB", (100, 120), "red").save(tmp_path / "thumbnails" / f"{name}.webp")
+    told = row("c", 0.6, box=[0, 0, 100, 120], left_whole="by hand")
+    (page,) = boxes_pages([row("a", 0.5), row("b", 0.99), told], "x")
+    (tmp_path / page[0]).write_bytes(page[1])
+    browser.open(tmp_path / page[0])
+    gathered = "['whole', 'reject'].map((id) => document.getElementById(id).value)"
+    assert browser.js(gathered) == ["c", ""]
+    browser.click(*browser.centre("input.whole[value=b]"))
+    browser.click(*browser.centre("input.reject[value=a]"))
+    assert browser.js(gathered) == ["c\nb", "a"]
+    assert browser.js("getComputedStyle(document.querySelector('svg')).opacity") == "0.25"
+    assert browser.complaints() == []
