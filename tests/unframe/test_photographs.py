@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.xdist_group("photographs")  # judged once
+
 
 @pytest.fixture(scope="module")
 def judged(shared: Path) -> list[dict[str, Any]]:
