@@ -12,14 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from jobs import FILE, Job, main
-from jobs.pictures import Pictures, ids_in, pictures
+from jobs.pictures import Pictures, ids_in, pictures, thumbnail
 from machineray.errors import InputError
 from machineray.log import Event, Note, Refusal
 from machineray.rows import Rows
 from machineray.runs import Plan, Row
 from machineray.shards import Done, Outcome, Task, batches, each
 
-THUMBNAIL_PX = 240
 SHEET = "contact-sheet.html"
 
 
@@ -60,8 +59,8 @@ def curate(
                 yield Refusal(row["id"], str(value))
                 yield Done({}, [{**row, "unreadable": str(value)}])
             else:
-                whole, thumbnail = value
-                yield Done({thumbnail_name(row["id"]): thumbnail}, [whole])
+                whole, small = value
+                yield Done({thumbnail_name(row["id"]): small}, [whole])
 
     def merge(records: Rows) -> Iterator[tuple[str, bytes | Path]]:
         from machineray.curate.contact_sheet import contact_sheet
@@ -90,14 +89,13 @@ def measured(source: Pictures, row: Row) -> tuple[Row, bytes]:
     """A painting's row with its true size, looks and measures, and a thumbnail (WebP)."""
     from machineray.curate.hashes import looks
     from machineray.curate.seen import measures
-    from machineray.imaging import decode, encode
+    from machineray.imaging import decode
 
     data = source.read(row)
     image = decode(data, row["key"])
     known = {"width": image.width, "height": image.height, "bytes": len(data)}
     seen = {"looks": looks(image), "measures": measures(image)}
-    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-    return {**row, **known, **seen}, encode(image, "webp", quality=75)
+    return {**row, **known, **seen}, thumbnail(image)
 
 
 def _told(decided: Sequence[Row]) -> str:

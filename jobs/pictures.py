@@ -5,13 +5,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs import Job
 from machineray.errors import InputError, NotFoundError, UsageError
 from machineray.runs import CACHE, Row, StageRun, json_bytes, sha256_of
 from machineray.stages import STAGES, TOOLS
 from machineray.storage import FolderStore, Store, Stored, open_store, read_file
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+THUMBNAIL_PX = 240
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,17 @@ def read_picture(root: Store, key: str) -> bytes:
     if key.startswith("/"):
         return _place("/").read(key.removeprefix("/"))
     return root.read(key)
+
+
+def thumbnail(image: "Image") -> bytes:
+    """A picture as a page shows it: a WebP of at most THUMBNAIL_PX a side.
+
+    The picture itself shrinks: a copy of a large one would cost its memory again.
+    """
+    from machineray.imaging import encode
+
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    return encode(image, "webp", quality=75)
 
 
 def ids_in(file: str, option: str, known: Collection[str]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs import FILE, Job, main
-from jobs.pictures import Pictures, ids_in, pictures
+from jobs.pictures import Pictures, ids_in, pictures, thumbnail
 from machineray.errors import InputError
 from machineray.log import Event, Note
 from machineray.rows import Rows
@@ -21,8 +21,6 @@ from machineray.runs import Plan, Row
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
 COLUMNS = ("file", "left", "top", "right", "bottom", "confidence", "corners")
-THUMBNAIL_PX = 240
-PAGE = "boxes.html"
 
 
 def unframe(
@@ -39,6 +37,7 @@ def unframe(
     source = pictures(job)
     numbers = {row["id"]: number for number, row in enumerate(source.rows) if row.get("keep", True)}
     by_hand = ids_in(whole, "--whole", numbers) if whole else []
+    stays_whole = frozenset(by_hand)
     plan = Plan(
         stage=job.stage,
         arguments={"min_confidence": min_confidence, "whole": by_hand},
@@ -48,16 +47,16 @@ def unframe(
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
         def one(item: str) -> tuple[Row, bytes, bytes]:
-            return unframed(source, source.rows[numbers[item]], min_confidence, item in by_hand)
+            return unframed(source, source.rows[numbers[item]], min_confidence, item in stays_whole)
 
         for item, value in each(one, items, job.workers):
             if isinstance(value, InputError):
                 yield Refused(item, str(value))
                 continue
-            row, data, thumbnail = value
+            row, data, shown = value
             name, small = f"paintings/{item}.png", f"thumbnails/{item}.webp"
             row |= {"key": job.output.key(name), "thumbnail": small}
-            yield Done({name: data, small: thumbnail}, [row])
+            yield Done({name: data, small: shown}, [row])
 
     def merge(records: Rows) -> Iterator[tuple[str, bytes | Path]]:
         from machineray.unframe.page import boxes_pages
@@ -73,11 +72,12 @@ def unframe(
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
     if job.output.is_complete():
-        from machineray.unframe.page import SURE
+        from machineray.markup import page_name
+        from machineray.unframe.page import NAME, SURE
 
         confidence = [row["confidence"] for row in job.output.catalog()]
         unsure = sum(value < SURE for value in confidence)
-        found = f"{job.store.url}/{job.output.key(PAGE)}"
+        found = f"{job.store.url}/{job.output.key(page_name(NAME, 0))}"
         yield Note(f"{unsure} of {len(confidence)} boxes are not sure; look at {found}")
 
 
@@ -105,8 +105,7 @@ def unframed(
         row |= {"corners": [[round(x, 1), round(y, 1)] for x, y in corners]}
         painting = from_array(upright(pixels, corners))
     row |= {"width": painting.width, "height": painting.height}
-    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-    return row, encode(painting, "png"), encode(image, "webp", quality=75)
+    return row, encode(painting, "png"), thumbnail(image)
 
 
 def write_boxes(records: Sequence[Row], file: Path) -> None:

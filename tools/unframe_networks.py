@@ -1,6 +1,6 @@
 """The two networks of machineray/unframe in PyTorch, and how they are fitted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,16 @@ from torch import Tensor, nn
 from machineray.unframe import evidence, painted
 
 Arrays = dict[str, NDArray[np.float32]]
+
+
+def shuffled(chosen: NDArray[np.intp], batch: int, steps: int) -> Iterator[Tensor]:
+    """`steps` batches of the chosen, in an order that every pass draws anew; rests are left out."""
+    a_pass = len(chosen) // batch
+    for step in range(steps):
+        place = step % a_pass
+        if place == 0:
+            order = torch.from_numpy(chosen)[torch.randperm(len(chosen))]
+        yield order[place * batch :][:batch]
 
 
 # --- what is painting ----------------------------------------------------------------------------
@@ -72,12 +82,7 @@ def fitted_painted(
     steps = PAINTED_SEEN // PAINTED_BATCH
     optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps)
-    a_pass = len(chosen) // PAINTED_BATCH
-    for step in range(steps):
-        place = step % a_pass
-        if place == 0:
-            order = torch.from_numpy(chosen)[torch.randperm(len(chosen))]
-        rows = order[place * PAINTED_BATCH :][:PAINTED_BATCH]
+    for rows in shuffled(chosen, PAINTED_BATCH, steps):
         turn = int(torch.randint(8, ()))
         scores = network(turned_cells(known[rows].float(), turn))
         losses = nn.functional.binary_cross_entropy_with_logits(
@@ -112,7 +117,7 @@ def turned_cells(known: Tensor, turn: int) -> Tensor:
 
 # --- which box it is ------------------------------------------------------------------------------
 
-NETWORKS = 2  # whose scores are averaged: one cuts into more paintings, three are no better
+NETWORKS = 2  # whose scores are averaged
 EPOCHS = 16
 HIDDEN = 32
 DRAWN = 6  # candidates a side that one step looks at: 6**4 boxes rather than 10**4
@@ -168,11 +173,7 @@ def fitted(data: Examples, chosen: NDArray[np.intp], seed: int) -> Network:
     steps = EPOCHS * (len(chosen) // batch)
     optimizer = torch.optim.AdamW(network.parameters(), lr=6e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps)
-    for step in range(steps):
-        place = step % (len(chosen) // batch)
-        if place == 0:
-            order = torch.from_numpy(chosen)[torch.randperm(len(chosen))]
-        rows = order[place * batch :][:batch]
+    for rows in shuffled(chosen, batch, steps):
         sides, tables, ious = drawn(data, rows)
         is_twin = ious.flatten(1) < 0
         scores = network(sides, tables).flatten(1).masked_fill(is_twin, -1e4)
