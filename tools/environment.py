@@ -64,7 +64,8 @@ def make(arguments: argparse.Namespace) -> None:
     if not python.exists():
         create(arguments.folder, uv)
     install = (
-        [uv, "pip", "install", "--python", str(python)]
+        # As pip does it: else every process compiles torch anew where nothing may be written later.
+        [uv, "pip", "install", "--compile-bytecode", "--python", str(python)]
         if uv
         else [
             str(python),

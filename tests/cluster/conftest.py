@@ -3,6 +3,7 @@
 REGISTRY and TAG name the images, MRAY_TEST_BUCKET the bucket, AWS_* the way to it.
 """
 
+import fcntl
 import functools
 import json
 import os
@@ -35,12 +36,8 @@ Mray = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def on_the_cluster(seconds: float) -> list[pytest.MarkDecorator]:
-    """The marks of a module of tests here: one at a time on the one cluster, at most so long."""
-    return [
-        pytest.mark.cluster,
-        pytest.mark.xdist_group("cluster"),
-        pytest.mark.timeout(seconds),
-    ]
+    """The marks of a module of tests here, each in a namespace of its own, at most so long."""
+    return [pytest.mark.cluster, pytest.mark.timeout(seconds)]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -137,18 +134,27 @@ def mray(namespace: str, root: str, tmp_path: Path) -> Mray:
 
 
 @pytest.fixture(scope="session")
-def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder root with a run "demo" that is complete up to train, at the preset tiny."""
-    folder = tmp_path_factory.mktemp("trained")
-    for words in (
-        ("collect", "--input", "examples"),
-        ("curate",),
-        ("unframe",),
-        ("augment", "--resolution", "32"),
-        ("train", "--preset", "tiny", "--kimg", "0.1"),
-    ):
-        command = [MRAY, "run", *words, "--run", "demo", "--root", str(folder), "--workers", "1"]
-        subprocess.run(command, check=True, capture_output=True)
+def trained_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder root with a run "demo" that is complete up to train, at the preset tiny.
+
+    The test processes of one call of pytest share it: the first one makes it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "trained"
+    with folder.with_suffix(".made").open("a+") as made:
+        fcntl.flock(made, fcntl.LOCK_EX)
+        if made.tell():
+            return folder
+        for words in (
+            ("collect", "--input", "examples"),
+            ("curate",),
+            ("unframe",),
+            ("augment", "--resolution", "32"),
+            ("train", "--preset", "tiny", "--kimg", "0.1"),
+        ):
+            place = ("--run", "demo", "--root", str(folder), "--workers", "1")
+            subprocess.run([MRAY, "run", *words, *place], check=True, capture_output=True)
+        made.write("all of it\n")
     return folder
 
 

@@ -6,14 +6,10 @@ from machineray.kube.cluster import Cluster
 from machineray.runs import StageRun, sha256_of
 from machineray.storage import open_store
 from machineray.tracking import bucket_row
-from tests.cluster.conftest import SMALL, Mray, kubectl
+from tests.cluster.conftest import SMALL, Mray, kubectl, on_the_cluster
 from tests.cluster.support import index_of, kill_pod, only_job, pods, until
 
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(900),
-]
+pytestmark = on_the_cluster(900)
 
 WORDS = ("--input", "demo/augment", "--preset", "tiny", "--kimg", "0.24")
 OFTEN = ("--checkpoint-seconds", "1")

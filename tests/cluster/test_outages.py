@@ -39,7 +39,7 @@ from tests.cluster.support import (
     until,
 )
 
-pytestmark = on_the_cluster(600)
+pytestmark = [*on_the_cluster(600), pytest.mark.outage, pytest.mark.xdist_group("outages")]
 
 
 OUTAGE_SECONDS = 20.0

@@ -8,7 +8,7 @@ from machineray.storage import open_store
 from tests.cluster.conftest import SMALL, Mray, on_the_cluster
 from tests.cluster.support import catalog, gpus_of_the_cluster, pods, until
 
-pytestmark = on_the_cluster(600)
+pytestmark = [*on_the_cluster(600), pytest.mark.xdist_group("gpus")]  # they want all of them
 
 
 def running(cluster: Cluster, stage: str) -> list[str]:

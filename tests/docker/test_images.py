@@ -21,7 +21,7 @@ import pytest
 from machineray import __version__
 from machineray.stages import STAGES
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("images")]
+pytestmark = [pytest.mark.cluster, pytest.mark.images, pytest.mark.xdist_group("images")]
 
 PROJECT = Path(__file__).resolve().parents[2]
 TORCH = ("train", "generate", "finish")

@@ -10,7 +10,7 @@ from machineray import cluster_doctor
 from machineray.kube.manifests import JobSpec, job_manifest
 from machineray.stages import STAGES
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("k8s")]
 
 Json = dict[str, Any]
 STAGE_NAMES = [stage.name for stage in STAGES]

@@ -117,7 +117,6 @@ def test_the_ports_and_names_agree() -> None:
 
 @pytest.mark.cluster
 @pytest.mark.timeout(900)
-@pytest.mark.xdist_group("cluster")
 def test_the_demo_runs_in_a_cluster_that_is_there(
     cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

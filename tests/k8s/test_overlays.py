@@ -19,7 +19,7 @@ import yaml
 from machineray.config import load_profile
 from machineray.kube.manifests import JobSpec, Resources, job_manifest
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("k8s")]
 
 PROJECT = Path(__file__).resolve().parents[2]
 ANY_PORT = """

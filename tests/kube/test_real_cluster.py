@@ -21,7 +21,7 @@ from machineray.errors import (
 from machineray.kube.cluster import Cluster, open_cluster
 from machineray.kube.logs import job_lines
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
+pytestmark = pytest.mark.cluster
 
 SECURITY = {
     "runAsNonRoot": True,
@@ -272,6 +272,8 @@ class TestLogs:
         with pytest.raises(NotFoundError, match="no Job j"):
             list(job_lines(real, "j"))
 
+    @pytest.mark.outage
+    @pytest.mark.xdist_group("outages")
     def test_nothing_is_lost_or_doubled_while_the_api_server_is_away(
         self, real: Cluster, control: Callable[..., None]
     ) -> None:
