@@ -30,7 +30,8 @@ CREDENTIALS = {
     "AWS_ENDPOINT_URL_S3": "AWS_ENDPOINT_URL",
     "AWS_DEFAULT_REGION": "AWS_DEFAULT_REGION",
 }
-SMALL = ("--cpu", "50m", "--memory", "2Gi", "--disk", "1Gi")
+# 1 GiB is what a small training takes; tests side by side share a node of 24.
+SMALL = ("--cpu", "50m", "--memory", "1536Mi", "--disk", "1Gi")
 
 Mray = Callable[..., subprocess.CompletedProcess[str]]
 

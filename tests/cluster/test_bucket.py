@@ -10,7 +10,7 @@ import pytest
 from machineray.kube.cluster import Cluster
 from machineray.runs import StageRun
 from machineray.storage import open_store
-from tests.cluster.conftest import Mray, on_the_cluster
+from tests.cluster.conftest import SMALL, Mray, on_the_cluster
 from tests.cluster.front import Front
 from tests.cluster.support import (
     catalog,
@@ -75,7 +75,7 @@ def test_503_of_the_bucket_does_not_end_the_pipeline(
 ) -> None:
     """The driver alone meets it, when it wants to see whether its first stage is complete."""
     words = ("--trained", "demo/train", "--run", "more", "--seeds", "0-7")
-    mray("submit", "pipeline", *words, "--cpu", "50m", "--memory", "2Gi")
+    mray("submit", "pipeline", *words, *SMALL[:4])
     until("generate is submitted", lambda: "generate" in stage_jobs(cluster).values())
     (driver,) = driver_pods(cluster)
     address = (cluster.get("Pod", driver) or {})["status"]["podIP"]

@@ -24,7 +24,7 @@ from tests.cluster.support import (
 
 pytestmark = [*on_the_cluster(900), pytest.mark.xdist_group("gpus")]  # they want all of them
 
-ROOM = ("--cpu", "50m", "--memory", "4Gi", "--disk", "1Gi")
+ROOM = ("--cpu", "50m", "--memory", "3Gi", "--disk", "1Gi")
 TWO_GPUS = ("--input", "demo/augment", "--preset", "tiny", *ROOM, "--gpus", "2")
 SHM_BYTES = 2 << 30
 

@@ -53,7 +53,7 @@ def test_no_key_of_the_bucket_is_to_be_seen_after_a_run(
 ) -> None:
     words = ("--trained", "demo/train", "--run", "more", "--seeds", "0-1", *SMALL[:2])
     shown = said(mray("submit", "pipeline", *words, "--dry-run", "-o", "yaml"))
-    shown += said(mray("submit", "pipeline", *words, "--memory", "2Gi"))
+    shown += said(mray("submit", "pipeline", *words, *SMALL[2:4]))
     mray("wait", "more/pipeline")
     found = dict(places(mray, cluster, root, ["more"]))
     assert "mray-bucket" in found["the objects"].decode()  # the Secret's name, not what it holds

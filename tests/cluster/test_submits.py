@@ -9,7 +9,7 @@ import pytest
 from machineray.kube.cluster import Cluster
 from machineray.runs import StageRun
 from machineray.storage import open_store
-from tests.cluster.conftest import Mray, on_the_cluster
+from tests.cluster.conftest import SMALL, Mray, on_the_cluster
 from tests.cluster.support import (
     catalog,
     driver_pods,
@@ -85,7 +85,7 @@ def test_a_driver_that_is_ended_twice_makes_each_job_once(
     mray: Mray, cluster: Cluster, namespace: str, root: str, harm: Harm
 ) -> None:
     words = ("--trained", "demo/train", "--run", "more", "--seeds", "0-7")
-    mray("submit", "pipeline", *words, "--cpu", "50m", "--memory", "2Gi")
+    mray("submit", "pipeline", *words, *SMALL[:4])
     seen = end_driver(cluster, namespace, "generate", harm)
     seen |= end_driver(cluster, namespace, "finish", harm)
     mray("wait", "more/pipeline")
