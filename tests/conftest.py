@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.browser import Browser, chromium
+
 # How long an example takes is the machine's doing: hypothesis's 200 ms fail on a busy one.
 settings.register_profile("machineray", deadline=None)
 settings.load_profile("machineray")
@@ -37,6 +39,17 @@ def shared() -> Path:
 def paintings() -> Path:
     """The 48 real paintings that ship with the project."""
     return PROJECT / "examples" / "paintings"
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A headless Chromium; skips, and says so, where none is."""
+    program = chromium()
+    if program is None:
+        pytest.skip("no Chromium on the PATH; install one or name it in MRAY_CHROMIUM")
+    started = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -136,7 +137,7 @@ def mray(namespace: str, root: str, tmp_path: Path) -> Mray:
 
 @pytest.fixture(scope="session")
 def trained_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder root with a run "demo" that is complete up to train, at the preset tiny.
+    """A folder root with a run "demo" of few paintings, complete up to train at the preset tiny.
 
     The test processes of one call of pytest share it: the first one makes it.
     """
@@ -146,8 +147,13 @@ def trained_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
         fcntl.flock(made, fcntl.LOCK_EX)
         if made.tell():
             return folder
+        paintings = folder.with_name("paintings")
+        paintings.mkdir(exist_ok=True)
+        examples = (PROJECT / "examples" / "paintings").glob("*.jpg")
+        for path in sorted(examples, key=lambda path: path.stat().st_size)[:12]:
+            shutil.copy(path, paintings)
         for words in (
-            ("collect", "--input", "examples"),
+            ("collect", "--input", str(paintings)),
             ("curate",),
             ("unframe",),
             ("augment", "--resolution", "32"),

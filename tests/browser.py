@@ -7,11 +7,9 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from websocket import WebSocket, create_connection
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -169,13 +167,3 @@ class Browser:
         self.send("Browser.close")
         self.socket.close()
         self.process.wait(timeout=20)
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = chromium()
-    if program is None:
-        pytest.skip("no Chromium on the PATH; install one or name it in MRAY_CHROMIUM")
-    started = Browser(program, tmp_path_factory.mktemp("profile"))
-    yield started
-    started.close()

@@ -1,5 +1,0 @@
-"""The browser that the gallery's tests drive."""
-
-from tests.gallery.conftest import browser
-
-__all__ = ["browser"]
