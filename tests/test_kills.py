@@ -16,6 +16,8 @@ import pytest
 
 from machineray.stages import STAGES, TOOLS
 
+pytestmark = pytest.mark.xdist_group("kills")  # a nursery and a run for all
+
 MRAY = str(Path(sys.executable).with_name("mray"))
 KILLS = {"train": 30} | dict.fromkeys((tool.name for tool in TOOLS), 6)  # of other stages: 20
 OPTIONS = {

@@ -13,6 +13,8 @@ from PIL import Image
 from machineray.stages import STAGES
 from machineray.storage import Store, open_store
 
+pytestmark = pytest.mark.xdist_group("s3")
+
 MRAY = str(Path(sys.executable).with_name("mray"))
 PAINTINGS, SEEDS, SAMPLE_PX = 12, 4, 32
 
@@ -103,7 +105,6 @@ def test_a_second_call_does_nothing(finished: tuple[Path, object], folder: Path)
     assert ended.stderr.count("already done") == len(STAGES)
 
 
-@pytest.mark.xdist_group("s3")
 def test_a_bucket_gets_the_same_bytes_as_a_folder(
     finished: tuple[Path, object], folder: Path, s3_root: str
 ) -> None:

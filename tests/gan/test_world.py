@@ -25,6 +25,8 @@ from machineray.gan.state import unpacked
 from machineray.gan.training import Checkpoint, Config, Tick, train
 from machineray.gan.world import World, joined_world
 
+pytestmark = pytest.mark.xdist_group("world")  # trained in two processes once
+
 KINDS = ("stylegan2-stylegan2", "light-projected", "stylegan2-projected", "light-stylegan2")
 SHORT_KIMG, KIMG = 0.008, 0.024
 
