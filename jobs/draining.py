@@ -143,7 +143,7 @@ def told(values: dict[str, float]) -> str:
 def quality_against(seen: "Subset", unseen: "Subset") -> "Quality":
     """Measures against the paintings that are learnt from, and those that are held out."""
     from machineray.gan.features import last_maps
-    from machineray.gan.quality import Quality, cached_reference, reference
+    from machineray.gan.quality import Quality, cached_reference, reference, reference_name
 
     network = last_maps()
 
@@ -152,7 +152,7 @@ def quality_against(seen: "Subset", unseen: "Subset") -> "Quality":
             return pictures[index].transpose(1, 2, 0)
 
         return cached_reference(
-            pictures.path_of("reference.npz"),
+            pictures.path_of(reference_name()),
             lambda: reference(one, range(len(pictures)), network),
         )
 

@@ -48,12 +48,13 @@ class FeatureNetwork(nn.Module):
 def last_maps() -> Callable[[Tensor], Tensor]:
     """Pictures (N, 3, H, W) in [-1, 1] -> the network's last maps (N, 1280, H / 32, W / 32).
 
-    Folded, it takes some two thirds of the package's own time.
+    Folded, and with the channels last in memory, it takes half of the package's own time or less.
     """
-    source, body = _pretrained(), FeatureNetwork()
+    source = _pretrained()
     head = nn.Sequential(
         fuse_conv_bn_eval(source._conv_head, source._bn1), nn.ReLU6(inplace=True)
     ).requires_grad_(False)
+    body, head = (part.to(memory_format=torch.channels_last) for part in (FeatureNetwork(), head))
     return lambda images: head(body(images)[-1])
 
 

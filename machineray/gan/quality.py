@@ -61,6 +61,11 @@ def reference(
     )
 
 
+def reference_name() -> str:
+    """The file of a reference: another way to compute it, or another torch, rounds otherwise."""
+    return f"reference-{FEATURES}-folded-torch{torch.__version__}.npz"
+
+
 def cached_reference(path: Path, make: Callable[[], Reference]) -> Reference:
     """The reference in the file; made, and put there, where there is none."""
     if path.is_file():
