@@ -54,7 +54,9 @@ def last_maps() -> Callable[[Tensor], Tensor]:
     head = nn.Sequential(
         fuse_conv_bn_eval(source._conv_head, source._bn1), nn.ReLU6(inplace=True)
     ).requires_grad_(False)
-    body, head = (part.to(memory_format=torch.channels_last) for part in (FeatureNetwork(), head))
+    body = FeatureNetwork()
+    for part in (body, head):
+        part.to(memory_format=torch.channels_last)
     return lambda images: head(body(images)[-1])
 
 
