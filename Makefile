@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
-CLUSTER_WORKERS ?= 4
+CLUSTER_WORKERS ?= 3
 ROOT ?= mray-data
 DEMO ?=
 
