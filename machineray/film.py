@@ -32,10 +32,10 @@ class Codec:
     file_options: dict[str, str]
 
 
+# Without x264's mbtree: with it one film in ten was of other bytes where the CPU has AVX-512.
+H264 = {"crf": "16", "preset": "medium", "x264-params": "mbtree=0"}
 CODECS = {
-    ".mp4": Codec(
-        "libx264", "yuv420p", {"crf": "16", "preset": "medium"}, {"movflags": "+faststart"}
-    ),
+    ".mp4": Codec("libx264", "yuv420p", H264, {"movflags": "+faststart"}),
     ".webp": Codec("libwebp_anim", "bgra", {"quality": "85"}, {"loop": "0"}),  # 0: endlessly
 }
 

@@ -71,8 +71,14 @@ def test_a_webp_plays_for_ever_in_its_colours(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webp"])
 def test_the_same_frames_are_the_same_bytes(tmp_path: Path, suffix: str) -> None:
-    one, other = (written(tmp_path / f"{name}{suffix}", range(30)) for name in "ab")
-    assert one.read_bytes() == other.read_bytes()
+    """Also in memory that others have used: an encoder may read what it has not written."""
+    random = np.random.default_rng(0)
+    films = set()
+    for number in range(20):
+        used = [np.full(size, number, np.uint8) for size in random.integers(1000, 400_000, 40)]
+        del used
+        films.add(written(tmp_path / f"{number}{suffix}", range(30)).read_bytes())
+    assert len(films) == 1
 
 
 def test_small_pictures_become_large_and_even_ones() -> None:
