@@ -108,7 +108,9 @@ def test_what_was_clicked_is_there_after_a_reload_and_on_other_pages(
 ) -> None:
     first = hung(tmp_path / "paged", 25, page=10)
     browser.open(first)
+    browser.until("document.querySelector('figure:nth-child(2) img').naturalWidth > 0")
     browser.click(*browser.centre("figure:nth-child(2) img"))
+    assert rejected(browser) == ["p0000"]
     browser.open(first)
     assert rejected(browser) == ["p0000"]
     browser.open(first.with_name("contact-sheet-2.html"))
