@@ -51,7 +51,8 @@ def manifests() -> list[Json]:
     for stage in STAGES:
         function, step = function_of(stage.name), wanted[stage.name]
         defaults = {parameter.name: parameter.default for parameter in parameters(function)}
-        options = {**defaults, **step.options, "run": RUN, "root": ROOT, "input": step.input}
+        given = {"run": RUN, "root": ROOT, "input": step.input, "workers": 1}  # of half a core
+        options = {**defaults, **step.options, **given}
         image = PROFILE.container_image(stage.name)
         spec = JobSpec(
             name=f"mray-{RUN}-{stage.name}",
