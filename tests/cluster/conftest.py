@@ -145,7 +145,7 @@ def trained_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
     folder = (base if worker_id == "master" else base.parent) / "trained"
     with folder.with_suffix(".made").open("a+") as made:
         fcntl.flock(made, fcntl.LOCK_EX)
-        if made.tell():
+        if os.fstat(made.fileno()).st_size:  # another wrote it while this one waited
             return folder
         paintings = folder.with_name("paintings")
         paintings.mkdir(exist_ok=True)

@@ -75,7 +75,7 @@ def test_503_of_the_bucket_does_not_end_the_pipeline(
 ) -> None:
     """The driver alone meets it, when it wants to see whether its first stage is complete."""
     words = ("--trained", "demo/train", "--run", "more", "--seeds", "0-7")
-    mray("submit", "pipeline", *words, *SMALL[:4])
+    mray("submit", "pipeline", *words, *SMALL)
     until("generate is submitted", lambda: "generate" in stage_jobs(cluster).values())
     (driver,) = driver_pods(cluster)
     address = (cluster.get("Pod", driver) or {})["status"]["podIP"]

@@ -85,7 +85,7 @@ def test_a_driver_that_is_ended_twice_makes_each_job_once(
     mray: Mray, cluster: Cluster, namespace: str, root: str, harm: Harm
 ) -> None:
     words = ("--trained", "demo/train", "--run", "more", "--seeds", "0-7")
-    mray("submit", "pipeline", *words, *SMALL[:4])
+    mray("submit", "pipeline", *words, *SMALL)
     seen = end_driver(cluster, namespace, "generate", harm)
     seen |= end_driver(cluster, namespace, "finish", harm)
     mray("wait", "more/pipeline")
