@@ -1,6 +1,6 @@
 # Two commands do all the set-up:
 #   make demo   run the pipeline on the paintings that ship with the project
-#   make test   run the whole test suite
+#   make test   run all tests that need no cluster
 
 PYTHON ?= python3
 WORKERS ?= 2
