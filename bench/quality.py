@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from machineray.gan.compute import Compute, Precision
+from machineray.gan.compute import Compute, Precision, keep_freed_memory, usual_precision
 from machineray.gan.features import SCALE, SHIFT, last_maps
 from machineray.gan.metrics import (
     Picture,
@@ -58,8 +58,8 @@ ROWS = {
     "thin-ada": THIN,
     "thin-none": replace(THIN, augment="none"),
 }
-HEAD = f"{'row':<12} {'CPU-min':>7} {'images':>7} {'CPU-s/img':>9} {'lite0':>7} {'held out':>8} "
-HEAD += f"{'lite2':>7} {'precision':>9} {'recall':>7} {'colours':>7}"
+HEAD = f"{'row':<12} {'in':>4} {'CPU-min':>7} {'images':>7} {'CPU-s/img':>9} {'lite0':>7} "
+HEAD += f"{'held out':>8} {'lite2':>7} {'precision':>9} {'recall':>7} {'colours':>7}"
 
 
 def squares(folder: Path) -> dict[str, Picture]:
@@ -141,26 +141,28 @@ def main() -> None:
     parser.add_argument("--cpu-minutes", type=float, default=15.0)
     parser.add_argument("--row", nargs="*", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
+    parser.add_argument("--precision", choices=get_args(Precision), help="As `mray run train`'s.")
     parser.add_argument("--keep", type=Path, help="A folder for each row's samples and snapshot.")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     found = squares(options.paintings)
     others = held_out(list(found), 0.1)
     seen = [picture for name, picture in found.items() if name not in others]
     judge = Judge(seen, [found[name] for name in sorted(others)])
     print(
         f"quality: {len(seen)} paintings, {len(others)} held out, {SIDE} px, {SAMPLES} samples, "
-        f"{options.threads} threads, {options.precision}, torch {torch.__version__}, "
+        f"{options.threads} threads, torch {torch.__version__}, "
         f"{platform.machine()}"
     )
     print(HEAD, flush=True)
-    compute = Compute(precision=options.precision)
     for name in options.row:
+        precision = options.precision or usual_precision(torch.device("cpu"), ROWS[name])
+        compute = Compute(precision=precision)
         took, training = trained(ROWS[name], seen, options.cpu_minutes, compute)
         drawn = sample(training.generator_ema, range(FIRST_SEED, FIRST_SEED + SAMPLES))
         samples = [picture for _, picture in drawn]
-        print(f"{name:<12} {took} {judge.told(samples)}", flush=True)
+        print(f"{name:<12} {precision:>4} {took} {judge.told(samples)}", flush=True)
         if options.keep:
             keep(options.keep, name, training, samples)
 

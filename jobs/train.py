@@ -104,7 +104,8 @@ def train(
         int, typer.Option(min=0, help="Pictures at a time, where memory is short; 0: all.")
     ] = 0,
     precision: Annotated[
-        Precision | None, typer.Option(help="Default: bf16 on a GPU that has it, else fp32.")
+        Precision | None,
+        typer.Option(help="Default: bf16 on a GPU that has it and on a CPU with AMX."),
     ] = None,
     channels_last: Annotated[
         bool | None, typer.Option(help="Order of memory; default: on a GPU, and StyleGAN2's.")
@@ -250,7 +251,8 @@ def estimated(preset: "Preset", kimg: float, workers: int, how: tuple[Any, ...])
         f"{found.counts.generated.gflop:.2f} GFLOP a picture drawn\n"
         f"discriminator  {found.counts.discriminator_parameters / 1e6:.2f} M parameters\n"
         f"a picture of the training: {found.counts.gflop:.2f} GFLOP\n"
-        f"on {machine_name()}: {found.seconds_per_kimg:.1f} s/kimg, {found.memory_gb:.1f} GB\n"
+        f"on {machine_name()} in {compute.precision}: {found.seconds_per_kimg:.1f} s/kimg, "
+        f"{found.memory_gb:.1f} GB\n"
         f"{kimg:g} kimg: {duration(found.hours(kimg) * 3600)}"
     )
 
@@ -267,7 +269,7 @@ def compute_of(
     """How to compute, with each device's own defaults."""
     import torch
 
-    from machineray.gan.compute import Compute
+    from machineray.gan.compute import Compute, usual_precision
 
     is_cuda = world.device.type == "cuda"
     if is_cuda:
@@ -275,11 +277,10 @@ def compute_of(
         torch.backends.cudnn.benchmark = True
     # On a CPU it saves StyleGAN2 a tenth, and costs the light generator a seventh (DECISIONS.md).
     is_faster = is_cuda or preset.generator == preset.discriminator == "stylegan2"
-    usual = Precision.bf16 if is_cuda and torch.cuda.is_bf16_supported() else Precision.fp32
     return Compute(
         world,
         micro_batch,
-        (precision or usual).value,
+        precision.value if precision else usual_precision(world.device, preset),
         is_faster if channels_last is None else channels_last,
         compile,
     )

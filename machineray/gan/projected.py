@@ -134,6 +134,8 @@ class ProjectedDiscriminator(nn.Module):
         super().__init__()
         self.features = FeatureNetwork()
         self.projection = RandomProjection(seed)
+        for frozen in (self.features, self.projection):  # a fifth less of their time on a CPU
+            frozen.to(memory_format=torch.channels_last)
         self.heads = nn.ModuleList(
             _head(width, halvings)
             for width, halvings in zip(PROJECTED_WIDTHS, (3, 2, 1, 0), strict=True)
@@ -161,6 +163,7 @@ class ProjectedDiscriminator(nn.Module):
         # A CPU's depthwise convolutions are slower in bfloat16.
         with nullcontext() if images.is_cuda else full_precision(images):
             seen = _fitted(at_least_single(images), (height, width))
+            seen = seen.contiguous(memory_format=torch.channels_last)
             maps: list[Tensor] = self.projection(self.features(seen))
         small = (height * COLOUR_PX // INPUT_PX, width * COLOUR_PX // INPUT_PX)
         return [*maps, _fitted(images, small)]

@@ -96,7 +96,16 @@ def shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = pixels.shape[:2]
     scale = min(1.0, SMALL / max(height, width))
     size = (max(16, round(width * scale)), max(16, round(height * scale)))
+    while pixels.shape[1] >= 2 * size[0] and pixels.shape[0] >= 2 * size[1]:
+        pixels = halved(pixels)
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Half as high and wide; OpenCV takes means over 2 x 2 pixels five times as fast as others."""
+    height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+    even = pixels[: 2 * height, : 2 * width]
+    return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def lab_of(pixels: NDArray[np.uint8]) -> Floats:
@@ -134,11 +143,12 @@ def distinct(depths: tuple[Ints, Ints, Ints, Ints]) -> NDArray[np.bool_]:
 
 def overlaps(depths: Ints, others: Ints, shape: tuple[int, int]) -> Floats:
     """IoU (N, M) of boxes with others, as depths (N, 4) and (M, 4) by top, bottom, left, right."""
-    height, width = shape
-    t, b, le, r = np.maximum(depths[:, None], others[None]).transpose(2, 0, 1)
+    height, width = np.float32(shape[0]), np.float32(shape[1])  # small: all is exact in single
+    sets = [boxes.T.astype(np.float32) for boxes in (depths, others)]
+    t, b, le, r = (np.maximum.outer(one, other) for one, other in zip(*sets, strict=True))
     common = np.maximum(height - t - b, 0) * np.maximum(width - le - r, 0)
-    areas = [(height - d[:, 0] - d[:, 1]) * (width - d[:, 2] - d[:, 3]) for d in (depths, others)]
-    return np.asarray(common / (areas[0][:, None] + areas[1][None] - common), np.float32)
+    areas = [(height - t - b) * (width - le - r) for t, b, le, r in sets]
+    return np.asarray(common / (np.add.outer(*areas) - common), np.float32)
 
 
 def scores(evidence: Evidence, weights: Weights) -> Floats:

@@ -62,8 +62,8 @@ def gather(lab: Floats, paint: Floats) -> Evidence:
 
     `paint` (H, W): how likely each pixel is painting, 0..1.
     """
-    upright = np.concatenate([lab.transpose(2, 0, 1), paint[None]])
-    turned = np.ascontiguousarray(upright.transpose(0, 2, 1))
+    upright = measured_pixels(np.concatenate([lab.transpose(2, 0, 1), paint[None]]))
+    turned = measured_pixels(np.concatenate([lab.transpose(2, 1, 0), paint.T[None]]))
     top, bottom = look(upright), look(upright[:, ::-1])
     left, right = look(turned), look(turned[:, ::-1])
     height, width = lab.shape[:2]
@@ -84,10 +84,11 @@ def gather(lab: Floats, paint: Floats) -> Evidence:
 
 
 def look(picture: Floats) -> Side:
-    """Candidate lines of the side at depth 0 of Lab and paint (4, depth, along)."""
+    """Candidate lines of the side at depth 0 of what is measured (PLANES, depth, along)."""
     length = picture.shape[1]
     deepest = max(2, min(length - 2 * BAND - 2, int(length * DEEPEST)))
-    planes = measured_pixels(picture[:, : deepest + 2 * BAND + 2])
+    planes = picture[:, : deepest + 2 * BAND + 2].copy()
+    planes[GROUND] = background(planes[:3])
     step, size = steps(planes[:3], deepest)
     tolerant = np.maximum.reduce([size, one_on(size), one_on(size[::-1])[::-1]])
     profile = line_profile(step, tolerant)
@@ -100,17 +101,21 @@ def look(picture: Floats) -> Side:
 
 
 def measured_pixels(picture: Floats) -> Floats:
-    """(PLANES, depth, along) of Lab and paint (4, depth, along), in the order named above."""
+    """(PLANES, depth, along) of Lab and paint (4, …): all but the background, a side's own."""
     lab = picture[:3]
     planes = np.zeros((PLANES, *picture.shape[1:]), np.float32)
     planes[:3], planes[PAINT] = lab, picture[3]
-    outermost = np.median(lab[:, :3].reshape(3, -1), axis=1)
-    for plane, middle in zip(lab, outermost, strict=True):  # sums over a last axis of 3 are slow
+    for plane in lab:  # sums over a last axis of 3 are slow
         planes[SQUARE] += plane * plane
         planes[TEXTURE, :, 1:] += np.abs(np.diff(plane, axis=1))
-        planes[GROUND] += np.abs(plane - middle)
-    planes[GROUND] = planes[GROUND] < BACKGROUND
     return planes
+
+
+def background(lab: Floats) -> NDArray[np.bool_]:
+    """Which pixels of (3, depth, along) are of the colour that the outermost rows have."""
+    outermost = np.median(lab[:, :3].reshape(3, -1), axis=1)
+    apart = sum(np.abs(plane - middle) for plane, middle in zip(lab, outermost, strict=True))
+    return np.asarray(apart < BACKGROUND)
 
 
 def steps(lab: Floats, deepest: int) -> tuple[Floats, Floats]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from machineray.gan.compute import Compute
+from machineray.gan.compute import Compute, usual_precision
 from machineray.gan.presets import GeneratorKind, Preset, preset_named
 from machineray.gan.steps import Training, new_training, step
 from machineray.gan.training import Config, Snapshot, Tick, train
@@ -31,6 +31,26 @@ def test_bfloat16_computes_nearly_the_same(small: Preset, images: NDArray[np.uin
     half = first_values(small, images, Compute(precision="bf16"))
     assert half == pytest.approx(plain, rel=0.3, abs=0.1)
     assert half != plain
+
+
+@pytest.mark.parametrize(
+    ("known", "preset", "wanted"),
+    [
+        ({"amx_bf16": True}, "sketch", "bf16"),
+        ({"amx_bf16": True}, "paintings256", "fp32"),
+        ({"amx_bf16": False, "avx512_bf16": True}, "sketch", "fp32"),
+        ({}, "sketch", "fp32"),  # no x86 at all
+        (None, "sketch", "fp32"),  # torch 2.6
+    ],
+)
+def test_a_cpu_computes_in_bfloat16_where_that_is_faster(
+    monkeypatch: pytest.MonkeyPatch, known: dict[str, bool] | None, preset: str, wanted: str
+) -> None:
+    if known is None:
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    assert usual_precision(torch.device("cpu"), preset_named(preset)) == wanted
 
 
 def test_weights_stay_single_under_bfloat16(small: Preset, images: NDArray[np.uint8]) -> None:
