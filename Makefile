@@ -39,7 +39,7 @@ environment:
 demo: environment
 	@$(BIN)/mray run pipeline examples/paintings --run demo --preset demo --init shipped --kimg 1 --root $(ROOT) $(DEMO)
 
-PYTEST = $(BIN)/pytest --dist loadgroup
+PYTEST = $(BIN)/pytest --dist loadgroup --durations 15
 
 # Not those of a cluster: a person's KUBECONFIG may name one that is not for tests.
 test: environment
@@ -49,7 +49,7 @@ test: environment
 # a namespace; those that take the cluster itself away come later, beside those that only run images.
 # 5 is pytest's word for nothing to do: TESTS may name tests of one half.
 test-cluster: environment
-	@half() { $(PYTEST) --durations 15 "$$@" $(TESTS) || [ $$? = 5 ]; }; \
+	@half() { $(PYTEST) "$$@" $(TESTS) || [ $$? = 5 ]; }; \
 	half -n $(CLUSTER_WORKERS) -m "cluster and not outage and not images"; first=$$?; \
 	half -n 2 -m "outage or images" && exit $$first
 
