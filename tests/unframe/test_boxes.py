@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from machineray.unframe.boxes import Box, frame_box, shrunk
+from machineray.unframe.boxes import Box, frame_box
 
 Pixels = NDArray[np.uint8]
 Edges = tuple[int, int, int, int]
@@ -163,12 +162,3 @@ def test_paintings_without_frame_are_left_whole() -> None:
         cuts.append(1 - area / (pixels.shape[0] * pixels.shape[1]))
     assert np.median(cuts) == 0
     assert np.mean(np.array(cuts) > 0.04) <= 0.2, cuts
-
-
-@pytest.mark.parametrize(("height", "width"), [(300, 400), (1243, 985), (5001, 641)])
-def test_the_copy_that_is_judged_is_the_mean_over_areas(height: int, width: int) -> None:
-    pixels = painting(3, height, width)
-    copy = shrunk(pixels)
-    assert max(copy.shape) == min(448, max(height, width))
-    exact = cv2.resize(pixels, copy.shape[1::-1], interpolation=cv2.INTER_AREA)
-    assert np.abs(copy.astype(int) - exact).mean() < 3  # one pixel of four alone: 10
