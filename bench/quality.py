@@ -152,8 +152,7 @@ def main() -> None:
     judge = Judge(seen, [found[name] for name in sorted(others)])
     print(
         f"quality: {len(seen)} paintings, {len(others)} held out, {SIDE} px, {SAMPLES} samples, "
-        f"{options.threads} threads, torch {torch.__version__}, "
-        f"{platform.machine()}"
+        f"{options.threads} threads, torch {torch.__version__}, {platform.machine()}"
     )
     print(HEAD, flush=True)
     for name in options.row:

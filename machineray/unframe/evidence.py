@@ -83,11 +83,11 @@ def gather(lab: Floats, paint: Floats) -> Evidence:
     )
 
 
-def look(picture: Floats) -> Side:
-    """Candidate lines of the side at depth 0 of what is measured (PLANES, depth, along)."""
-    length = picture.shape[1]
+def look(measured: Floats) -> Side:
+    """Candidate lines of the side at depth 0 of `measured_pixels` (PLANES, depth, along)."""
+    length = measured.shape[1]
     deepest = max(2, min(length - 2 * BAND - 2, int(length * DEEPEST)))
-    planes = picture[:, : deepest + 2 * BAND + 2].copy()
+    planes = measured[:, : deepest + 2 * BAND + 2].copy()
     planes[GROUND] = background(planes[:3])
     step, size = steps(planes[:3], deepest)
     tolerant = np.maximum.reduce([size, one_on(size), one_on(size[::-1])[::-1]])
