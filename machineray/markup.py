@@ -4,7 +4,9 @@ import base64
 import hashlib
 import html
 import json
+from collections.abc import Mapping
 from string import Template
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 _PAGE = Template("""<!doctype html>
@@ -116,6 +118,18 @@ def counted(count: int, noun: str) -> str:
 def pictures_seen(kimg: float) -> str:
     """Training progress for people who do not count in kimg: "19,800 pictures"."""
     return counted(round(kimg * 1000), "picture")
+
+
+def title_of(row: Mapping[str, Any]) -> str:
+    """A painting's title, else its file, else its id: on one line, whatever it has within."""
+    return " ".join(str(row.get("title") or row.get("file") or row["id"]).split())
+
+
+def painting_words(row: Mapping[str, Any], *lines: str) -> str:
+    """Title, artist and year as far as they are known, `lines` that are not empty (text), and id."""
+    by = ", ".join(str(row[column]) for column in ("artist", "year") if row.get(column))
+    told = [f"<b>{escaped(title_of(row))}</b>", *(escaped(line) for line in (by, *lines) if line)]
+    return "<br>".join([*told, f"<code>{escaped(row['id'])}</code>"])
 
 
 def paragraphs(texts: tuple[str, ...] | list[str]) -> str:

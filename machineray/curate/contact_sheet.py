@@ -14,7 +14,7 @@ from string import Template
 from urllib.parse import quote
 
 from machineray.curate.decisions import DOUBTS, Row
-from machineray.markup import page_links, page_name, script_hash
+from machineray.markup import page_links, page_name, painting_words, script_hash, title_of
 
 NAME = "contact-sheet"
 PAGE = 1000
@@ -94,7 +94,7 @@ def _figure(row: Row) -> str:
     if row["keep"] or is_by_hand:  # what was rejected by hand can be taken back
         kinds += ["doubtful"] if row["doubts"] else []
         checked = " checked" if is_by_hand else ""
-        values = f'value="{html.escape(row["id"])}" title="{html.escape(_title(row))}"'
+        values = f'value="{html.escape(row["id"])}" title="{html.escape(title_of(row))}"'
         inner = f'<label><input type="checkbox" {values}{checked}>{inner}</label>'
     return f'<figure class="{" ".join(kinds)}">{inner}</figure>'
 
@@ -104,15 +104,7 @@ def _picture(item: str) -> str:
     return f'<img loading="lazy" decoding="async" alt="" src="{address}">'
 
 
-def _title(row: Row) -> str:
-    """On one line, whatever it has within: reject.txt has a painting a line."""
-    return " ".join(str(row.get("title") or row.get("file") or row["id"]).split())
-
-
 def _words(row: Row) -> str:
-    """Title, artist and year, size, id: what is known of them."""
-    by = ", ".join(str(row[column]) for column in ("artist", "year") if row.get(column))
-    size = f"{row['width']}×{row['height']}" if row.get("width") and row.get("height") else ""
-    lines = [f"<b>{html.escape(_title(row))}</b>", html.escape(by), size]
-    code = f"<code>{html.escape(row['id'])}</code>"
-    return "<br>".join([line for line in lines if line] + [code])
+    """What is known of the painting, and its size."""
+    is_sized = row.get("width") and row.get("height")
+    return painting_words(row, f"{row['width']}×{row['height']}" if is_sized else "")

@@ -7,7 +7,14 @@ server. Clicking gathers ids: of what is to be left whole, and of what is unwant
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from machineray.markup import escaped, local_href, page_links, page_name, plain_page
+from machineray.markup import (
+    escaped,
+    local_href,
+    page_links,
+    page_name,
+    painting_words,
+    plain_page,
+)
 
 Row = Mapping[str, Any]
 
@@ -120,12 +127,9 @@ def _figure(row: Row) -> str:
 
 
 def _words(row: Row) -> str:
-    """Title, artist and year, confidence and what was done, id."""
-    title = row.get("title") or row.get("file") or row["id"]
-    by = ", ".join(str(row[column]) for column in ("artist", "year") if row.get(column))
+    """What is known of the painting, the confidence and what was done."""
     whole = [0, 0, *row["source_size"]]
     done = "whole" if list(row["box"]) == whole else "set upright" if row.get("corners") else "cut"
     if row.get("left_whole"):
         done += f" ({row['left_whole']})"
-    lines = [f"<b>{escaped(title)}</b>", escaped(by), f"{row['confidence']:.2f}, {escaped(done)}"]
-    return "<br>".join([line for line in lines if line] + [f"<code>{escaped(row['id'])}</code>"])
+    return painting_words(row, f"{row['confidence']:.2f}, {done}")
