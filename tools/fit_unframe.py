@@ -142,20 +142,26 @@ def examples(made: Sequence[Made], networks: Sequence[painted.PaintedWeights]) -
     found = (boxes.seen(one.small, networks[one.fold]) for one in made)
     sides, tables, ious = [], [], []
     for one, seen in zip(made, found, strict=True):
-        sides.append(torch.from_numpy(np.stack(seen.sides)).half())
-        tables.append(torch.from_numpy(seen.boxes).half())
-        ious.append(torch.from_numpy(targets(seen, one.small.shape[:2], one.box)))
+        sides.append(torch.from_numpy(np.stack([filled(side) for side in seen.sides])).half())
+        tables.append(torch.from_numpy(filled(seen.boxes)).half())
+        found = targets(seen, one.small.shape[:2], one.box)[..., None]
+        ious.append(torch.from_numpy(filled(found, -1)[..., 0]))
     weights = torch.tensor([one.weight for one in made])
     return Examples(torch.stack(sides, 1), torch.stack(tables), torch.stack(ious), weights)
 
 
+def filled(table: NDArray[np.float32], value: float = 0) -> NDArray[np.float32]:
+    """A table over candidates (…, F) as if each side had as many as it may have."""
+    missing = [(0, evidence.CANDIDATES - count) for count in table.shape[:-1]]
+    return np.pad(table, [*missing, (0, 0)], constant_values=value)
+
+
 def targets(found: evidence.Evidence, shape: tuple[int, int], box: Edges) -> NDArray[np.float32]:
-    """IoU (K, K, K, K) of every candidate box with the painting's; -1 where one repeats another."""
+    """IoU (K, K, K, K) of every candidate box with the painting's."""
     left, top, right, bottom = box
     every = np.stack(np.meshgrid(*found.depths, indexing="ij"), -1)
     truth = np.array([[top, shape[0] - bottom, left, shape[1] - right]])
-    ious = boxes.overlaps(every.reshape(-1, 4), truth, shape).reshape(every.shape[:4])
-    return np.where(boxes.distinct(found.depths), ious, -1).astype(np.float32)
+    return boxes.overlaps(every.reshape(-1, 4), truth, shape).reshape(every.shape[:4])
 
 
 def shares(one: Made) -> NDArray[np.float32]:
@@ -179,7 +185,7 @@ def painted_networks(made: Sequence[Made]) -> list[Arrays]:
     cells = torch.zeros(len(made), painted.INPUTS, painted.GRID, painted.GRID, dtype=torch.half)
     share = torch.zeros(len(made), painted.GRID, painted.GRID)
     for index, one in enumerate(made):
-        known = painted.cells(boxes.lab_of(one.small))
+        known = painted.cells(evidence.lab_of(boxes.squared(one.small)))
         cells[index] = torch.from_numpy(known).permute(2, 0, 1)
         share[index] = torch.from_numpy(shares(one))
     weights = torch.tensor([one.weight for one in made])

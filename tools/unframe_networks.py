@@ -120,7 +120,7 @@ def turned_cells(known: Tensor, turn: int) -> Tensor:
 NETWORKS = 2  # whose scores are averaged
 EPOCHS = 16
 HIDDEN = 32
-DRAWN = 6  # candidates a side that one step looks at: 6**4 boxes rather than 10**4
+DRAWN = 6  # candidates a side that one step looks at: 6**4 boxes at most, not 10**4
 SHARPNESS = 75  # a box whose IoU is 1/75 lower is e times less wanted
 DROPOUT = 0.15  # of the hidden values, the same ones for all boxes of a picture
 
@@ -131,7 +131,7 @@ class Examples:
 
     sides: Tensor
     boxes: Tensor
-    ious: Tensor  # (N, K, K, K, K) of each box with the truth
+    ious: Tensor  # (N, K, K, K, K) of each box with the truth; -1 where there is no box
     weights: Tensor  # (N,)
 
 
@@ -175,9 +175,9 @@ def fitted(data: Examples, chosen: NDArray[np.intp], seed: int) -> Network:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps)
     for rows in shuffled(chosen, batch, steps):
         sides, tables, ious = drawn(data, rows)
-        is_twin = ious.flatten(1) < 0
-        scores = network(sides, tables).flatten(1).masked_fill(is_twin, -1e4)
-        wanted = torch.softmax((SHARPNESS * ious.flatten(1)).masked_fill(is_twin, -1e4), 1)
+        is_none = ious.flatten(1) < 0
+        scores = network(sides, tables).flatten(1).masked_fill(is_none, -1e4)
+        wanted = torch.softmax((SHARPNESS * ious.flatten(1)).masked_fill(is_none, -1e4), 1)
         losses = -(wanted * torch.log_softmax(scores, 1)).sum(1)
         optimizer.zero_grad()
         (losses * data.weights[rows]).mean().backward()

@@ -1,9 +1,10 @@
 """The box of the painting inside a photograph of it: frames, mats, walls and captions left out.
 
-A small copy of the picture gives ten candidate lines a side, so 10,000 boxes. One small network
-says what in the picture is painting (painted.py); others weigh that and what lies along the lines
-(evidence.py) for each box. The best box is then sharpened at full resolution, and its sides may
-lean (corners.py). tools/fit_unframe.py fitted the networks on synthetic and labelled photographs.
+One small network says what in the picture is painting (painted.py). Where that is not sure, a
+small copy of the picture gives up to ten candidate lines a side, so up to 10,000 boxes; other
+networks weigh for each what is painting and what lies along its lines (evidence.py). The best box
+is then sharpened at full resolution, and its sides may lean (corners.py). tools/fit_unframe.py
+fitted the networks on synthetic and labelled photographs.
 """
 
 from collections.abc import Mapping
@@ -16,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from machineray.unframe.corners import Corners, corners
-from machineray.unframe.evidence import Evidence, Floats, Ints, gather, spanning
-from machineray.unframe.painted import PaintedWeights, cells, painted
+from machineray.unframe.evidence import Evidence, Floats, Ints, gather, lab_of, spanning
+from machineray.unframe.painted import SQUARED, PaintedWeights, cells, painted
 
 WEIGHTS = Path(__file__).with_name("weights.npz")
 SMALL = 448  # long side of the copy that is judged, pixels
@@ -85,10 +86,15 @@ def frame_box(pixels: NDArray[np.uint8], model: Model | None = None) -> Box:
 
 def seen(small: NDArray[np.uint8], weights: PaintedWeights) -> Evidence:
     """All evidence in a small copy (H, W, 3)."""
-    lab = lab_of(small)
-    share = painted(cells(lab), weights)
-    paint = cv2.resize(share, lab.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return gather(lab, np.asarray(paint, np.float32))
+    share = painted(cells(lab_of(squared(small))), weights)
+    paint = cv2.resize(share, small.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return gather(small, np.asarray(paint, np.float32))
+
+
+def squared(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A small copy squeezed to the square that is seen cell by cell."""
+    size = (SQUARED, SQUARED)
+    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -97,12 +103,6 @@ def shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     scale = min(1.0, SMALL / max(height, width))
     size = (max(16, round(width * scale)), max(16, round(height * scale)))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def lab_of(pixels: NDArray[np.uint8]) -> Floats:
-    """RGB (H, W, 3) -> Lab with L in 0..1, a and b on the same scale."""
-    lab = cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    return np.asarray(lab / 100, np.float32)
 
 
 def judged(
@@ -114,7 +114,6 @@ def judged(
     between two rival frames a box that is nearly right for both beats a gamble.
     """
     score = np.mean([scores(evidence, weights) for weights in networks], axis=0)
-    score[~distinct(evidence.depths)] = -np.inf
     score[0, 0, 0, 0] += NO_FRAME
     likeliest = np.argsort(-score, axis=None, kind="stable")[:RIVALS]
     share = np.exp(score.flat[likeliest] - score.max())
@@ -124,12 +123,6 @@ def judged(
     best = np.argmax(expected + WORTH * ~depths.any(1))
     top, bottom, left, right = (int(depth) for depth in depths[best])
     return (top, bottom, left, right), min(float(expected[best]), 1.0)
-
-
-def distinct(depths: tuple[Ints, Ints, Ints, Ints]) -> NDArray[np.bool_]:
-    """Which boxes (K, K, K, K) are no repetition: candidates are filled up with depth 0."""
-    t, b, le, r = ((d > 0) | (np.arange(len(d)) == 0) for d in depths)
-    return np.asarray(t[:, None, None, None] & b[:, None, None] & le[:, None] & r)
 
 
 def overlaps(depths: Ints, others: Ints, shape: tuple[int, int]) -> Floats:

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from machineray.unframe.evidence import Floats, lab_of
+
 Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Corners = tuple[tuple[float, float], ...]  # x, y in pixels: top left, top right, then clockwise
 
 LOOKED_AT = 768  # long side of the copy in which lines are sought, pixels
@@ -44,18 +45,15 @@ def corners(pixels: Pixels, box: tuple[int, int, int, int]) -> Corners | None:
     height, width = pixels.shape[:2]
     scale = min(1.0, LOOKED_AT / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).transpose(
-        2, 0, 1
-    ) / np.float32(100)
+    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     across, down = size[0] / width, size[1] / height
     left, right = box[0] * across, box[2] * across
     top, bottom = box[1] * down, box[3] * down
-    turned = lab.transpose(0, 2, 1)
-    looks: list[tuple[Floats, float, float, float, int]] = [
-        (lab, top, left, right, 0),
+    turned = small.transpose(1, 0, 2)
+    looks: list[tuple[Pixels, float, float, float, int]] = [
+        (small, top, left, right, 0),
         (turned, right, top, bottom, size[0]),
-        (lab, bottom, left, right, size[1]),
+        (small, bottom, left, right, size[1]),
         (turned, left, top, bottom, 0),
     ]
     sides = [leaning(*look) for look in looks]
@@ -77,18 +75,19 @@ def corners(pixels: Pixels, box: tuple[int, int, int, int]) -> Corners | None:
     return tuple((float(np.clip(x, 0, width)), float(np.clip(y, 0, height))) for x, y in places)
 
 
-def leaning(lab: Floats, level: float, start: float, stop: float, edge: int) -> Side:
-    """Where a side lies at `start` and at `stop` of its length, in rows of `lab`.
+def leaning(small: Pixels, level: float, start: float, stop: float, edge: int) -> Side:
+    """Where a side lies at `start` and at `stop` of its length, in rows of `small`.
 
-    `lab` (3, H, W) is turned so that the side is level. It stays at row `level` when that is the
+    `small` (H, W, 3) is turned so that the side is level. It stays at row `level` when that is the
     picture's own `edge`, or when no line is seen.
     """
     span = stop - start
     reach = int(STEEPEST * span / 2) + 3
-    lowest, highest = max(round(level) - reach, 2), min(round(level) + reach, lab.shape[1] - 2)
+    lowest, highest = max(round(level) - reach, 2), min(round(level) + reach, len(small) - 2)
     if abs(level - edge) < 1 or span < 2 * BINS or highest - lowest < 6:
         return Side(level, level, False)
-    seen = steps_seen(lab[:, lowest - 2 : highest + 2, round(start) : round(stop)])
+    strip = small[lowest - 2 : highest + 2, round(start) : round(stop)]
+    seen = steps_seen(lab_of(strip).transpose(2, 0, 1))
     places = ((np.arange(BINS) + 0.5) / BINS - 0.5).astype(np.float32)
     middles = np.arange(lowest, highest, dtype=np.float32)
     # The upright line may cross the leaning one: what lies further off is another line.

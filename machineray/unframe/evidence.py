@@ -1,21 +1,24 @@
 """What speaks for and against a box: candidate lines of each side, and what lies along them.
 
 Everything here works on a small copy of the picture (Lab, float32). A side is looked at as if it
-were the top one: the picture is turned so that depth 0 is its outer edge.
+were the top one: the picture is turned so that depth 0 is its outer edge. What is surely paint is
+not looked at: most paintings have no frame, and are done with when that is known.
 """
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.intp]
 
-CANDIDATES = 10  # lines a side, "nothing to cut" included; boxes = CANDIDATES ** 4
+CANDIDATES = 10  # lines a side at most, "nothing to cut" included
 DEEPEST = 0.48  # of the side's length: deeper than that is no frame
 BAND = 4  # rows just outside and just inside a line that are looked at
 WEAK, STRONG = 0.05, 0.2  # a step of colour that a person sees, one that nobody misses (L = 0..1)
+SURELY_PAINT = 0.8  # a line that would cut off strips with more paint than that is no candidate
 BACKGROUND = 0.07  # colours nearer than this to the outermost rows belong to the background
 SIDE_FEATURES = 37
 BOX_FEATURES = 11
@@ -32,7 +35,7 @@ STARK, BEYOND = SEEN + 1, SEEN + 2
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a picture: candidate depths (K,), ascending, and what was measured along them.
+    """One side of a picture: candidate depths (K,) from 0 up, and what was measured along them.
 
     `sums` (Q, K, along + 1) are running sums along the line; `lines` (P, K) belong to whole lines.
     """
@@ -47,6 +50,7 @@ class Side:
 class Evidence:
     """Side features (K, K, K, SIDE_FEATURES) for top, bottom, left, right, and box features.
 
+    Each K is a number of its own, from 1 to CANDIDATES: as many as the side has candidates.
     A side's table is indexed by its own candidate and by the candidates of the two sides that
     bound the line: top and bottom by (own, left, right), left and right by (own, top, bottom).
     Box features (K, K, K, K, BOX_FEATURES) are indexed by (top, bottom, left, right).
@@ -57,16 +61,14 @@ class Evidence:
     boxes: Floats
 
 
-def gather(lab: Floats, paint: Floats) -> Evidence:
-    """All evidence in a small picture (H, W, 3), Lab with L in 0..1; H and W at least 16.
+def gather(small: NDArray[np.uint8], paint: Floats) -> Evidence:
+    """All evidence in a small picture (H, W, 3), RGB; H and W at least 16.
 
     `paint` (H, W): how likely each pixel is painting, 0..1.
     """
-    upright = measured_pixels(np.concatenate([lab.transpose(2, 0, 1), paint[None]]))
-    turned = measured_pixels(np.concatenate([lab.transpose(2, 1, 0), paint.T[None]]))
-    top, bottom = look(upright), look(upright[:, ::-1])
-    left, right = look(turned), look(turned[:, ::-1])
-    height, width = lab.shape[:2]
+    top, bottom = opposite(small, paint)
+    left, right = opposite(small.transpose(1, 0, 2), paint.T)
+    height, width = paint.shape
     across = (left.depths, width - right.depths)
     down = (top.depths, height - bottom.depths)
     measured = [between(side, *across) for side in (top, bottom)]
@@ -83,10 +85,40 @@ def gather(lab: Floats, paint: Floats) -> Evidence:
     )
 
 
-def look(measured: Floats) -> Side:
-    """Candidate lines of the side at depth 0 of `measured_pixels` (PLANES, depth, along)."""
-    length = measured.shape[1]
+def opposite(small: NDArray[np.uint8], paint: Floats) -> tuple[Side, Side]:
+    """The side at depth 0 of (depth, along, 3) and (depth, along), and the one across from it."""
+    first, second = deepest_free(paint), deepest_free(paint[::-1])
+    if not (first or second):
+        return uncut(paint.shape), uncut(paint.shape)
+    measured = measured_pixels(lab_of(small).transpose(2, 0, 1), paint)
+    return look(measured, first), look(measured[:, ::-1], second)
+
+
+def lab_of(pixels: NDArray[np.uint8]) -> Floats:
+    """RGB (H, W, 3) -> Lab with L in 0..1, a and b on the same scale."""
+    lab = cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return np.asarray(lab / 100, np.float32)
+
+
+def deepest_free(paint: Floats) -> int:
+    """The last depth at which what a line cuts off is not surely paint; 0 where there is none."""
+    length = len(paint)
     deepest = max(2, min(length - 2 * BAND - 2, int(length * DEEPEST)))
+    outside = np.cumsum(paint[:deepest].mean(1)) / np.arange(1, deepest + 1)
+    return int(np.flatnonzero(outside <= SURELY_PAINT).max(initial=-1)) + 1
+
+
+def uncut(shape: tuple[int, ...]) -> Side:
+    """A side at which nothing is to be cut, of a picture (depth, along)."""
+    along = np.zeros((BEYOND, 1, shape[1] + 1), np.float32)
+    return Side(np.zeros(1, np.intp), shape[0], along, np.zeros((2, 1), np.float32))
+
+
+def look(measured: Floats, deepest: int) -> Side:
+    """Candidate lines, at most `deepest` deep, of the side at depth 0 of `measured_pixels`."""
+    if not deepest:
+        return uncut(measured.shape[1:])
+    length = measured.shape[1]
     planes = measured[:, : deepest + 2 * BAND + 2].copy()
     planes[GROUND] = background(planes[:3])
     step, size = steps(planes[:3], deepest)
@@ -100,12 +132,11 @@ def look(measured: Floats) -> Side:
     return Side(depths, length, sums, neighbours(profile, at))
 
 
-def measured_pixels(picture: Floats) -> Floats:
-    """(PLANES, depth, along) of Lab and paint (4, …): all but the background, a side's own."""
-    lab = picture[:3]
-    planes = np.zeros((PLANES, *picture.shape[1:]), np.float32)
-    planes[:3], planes[PAINT] = lab, picture[3]
-    for plane in lab:  # sums over a last axis of 3 are slow
+def measured_pixels(lab: Floats, paint: Floats) -> Floats:
+    """(PLANES, depth, along) of Lab (3, …) and paint (…): all but the background, a side's own."""
+    planes = np.zeros((PLANES, *paint.shape), np.float32)
+    planes[:3], planes[PAINT] = lab, paint
+    for plane in planes[:3]:  # sums over a last axis of 3 are slow
         planes[SQUARE] += plane * plane
         planes[TEXTURE, :, 1:] += np.abs(np.diff(plane, axis=1))
     return planes
@@ -159,7 +190,7 @@ def line_profile(step: Floats, tolerant: Floats) -> Floats:
 
 
 def candidates(profile: Floats, background: Floats) -> Ints:
-    """The most promising depths (CANDIDATES,), ascending, 0 among them; repeats fill it up."""
+    """The most promising depths, CANDIDATES at most, ascending from 0."""
     chosen = {0}
     for share in (0.995, 0.97, 0.8):  # where the background ends: a tip, a slope, an edge
         gone = np.flatnonzero(background < share)
@@ -173,8 +204,7 @@ def candidates(profile: Floats, background: Floats) -> Ints:
             break
         if all(abs(int(index) + 1 - other) > 1 or other == 0 for other in chosen):
             chosen.add(int(index) + 1)
-    ordered = sorted(chosen)
-    return np.array(ordered + [0] * (CANDIDATES - len(ordered)), np.intp)
+    return np.array(sorted(chosen), np.intp)
 
 
 def neighbours(profile: Floats, at: Ints) -> Floats:
@@ -256,8 +286,7 @@ def geometry(
 def holding(depths: tuple[Ints, Ints, Ints, Ints], paint: Floats) -> list[Floats]:
     """Features of boxes: how much of what is inside is paint, of what is outside, and the IoU."""
     height, width = paint.shape
-    sums = np.zeros((height + 1, width + 1))
-    sums[1:, 1:] = paint.cumsum(0, np.float64).cumsum(1)
+    sums = cv2.integral(paint, sdepth=cv2.CV_64F)
     t, b = depths[0], height - depths[1]
     le, r = depths[2], width - depths[3]
     rows = sums[b][None] - sums[t][:, None]  # (K, K, W + 1)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 GRID = 32  # cells a side
-CELL = 6  # pixels a side of a cell, in a copy that is squeezed to GRID * CELL a side
+CELL = 6  # pixels a side of a cell, in a copy that is squeezed to a square
+SQUARED = GRID * CELL  # pixels a side of that square
 INPUTS = CELL * CELL * 3 + 3
 REACHES = (1, 2, 4, 8)  # how far apart the nine cells are that each layer looks at
 
@@ -35,15 +36,17 @@ class PaintedWeights:
 
 
 def cells(lab: Floats) -> Floats:
-    """A picture (H, W, 3), Lab with L in 0..1, as what is known of each cell (GRID, GRID, INPUTS).
+    """A picture (SQUARED, SQUARED, 3), Lab with L in 0..1, cell by cell (GRID, GRID, INPUTS).
 
     Its pixels, how rough it is, and how far it lies from the nearest edge, down and across.
     """
-    side = GRID * CELL
-    square = cv2.resize(lab, (side, side), interpolation=cv2.INTER_AREA)
-    apart = square.reshape(GRID, CELL, GRID, CELL, 3).transpose(0, 2, 1, 3, 4)
+    apart = lab.reshape(GRID, CELL, GRID, CELL, 3).transpose(0, 2, 1, 3, 4)
     pixels = apart.reshape(GRID, GRID, CELL * CELL, 3)
-    deviation = np.sqrt(pixels.var(2).sum(-1, keepdims=True))
+    means, squares = (
+        cv2.resize(plane, (GRID, GRID), interpolation=cv2.INTER_AREA) for plane in (lab, lab * lab)
+    )
+    variance = (squares - means * means).sum(-1, keepdims=True)
+    deviation = np.sqrt(np.maximum(variance, 0))
     rough = np.log(deviation + 0.002) / 3 + 1
     place = (np.arange(GRID, dtype=np.float32) + 0.5) / GRID
     far = np.sqrt(2 * np.minimum(place, 1 - place)) - 0.5
