@@ -126,7 +126,7 @@ def title_of(row: Mapping[str, Any]) -> str:
 
 
 def painting_words(row: Mapping[str, Any], *lines: str) -> str:
-    """Title, artist and year as far as they are known, `lines` that are not empty (text), and id."""
+    """Title, artist and year where known, `lines` (text) that are not empty, and the id."""
     by = ", ".join(str(row[column]) for column in ("artist", "year") if row.get(column))
     told = [f"<b>{escaped(title_of(row))}</b>", *(escaped(line) for line in (by, *lines) if line)]
     return "<br>".join([*told, f"<code>{escaped(row['id'])}</code>"])
