@@ -39,6 +39,7 @@ FRAMED_ALL_THE_SAME = (
     "piet-mondrian_1935-composition-a-with-double-line-and-yellow.jpg",
     "piet-mondrian_1942-composition-no-iii-blanc-jaune-1942.jpg",
     "wassily-kandinsky_circlesina-circle-1923.jpg",
+    "wassily-kandinsky_con-l-arco-nero-1912.jpg",
     "wassily-kandinsky_pittura-con-troika-1911.jpg",
     "wassily-kandinsky_small-worlds-ii-1922.jpg",
     "wassily-kandinsky_surlespointes-1928.jpg",

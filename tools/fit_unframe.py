@@ -139,7 +139,7 @@ def small_copy(picture: Labelled, weight: float, fold: int) -> Made:
 
 def examples(made: Sequence[Made], networks: Sequence[painted.PaintedWeights]) -> Examples:
     """The evidence in pictures, each seen with the network of its fold."""
-    found = (boxes.seen(one.small, networks[one.fold]) for one in made)
+    found = (boxes.seen(one.small, networks[one.fold], np.inf) for one in made)
     sides, tables, ious = [], [], []
     for one, seen in zip(made, found, strict=True):
         sides.append(torch.from_numpy(np.stack([filled(side) for side in seen.sides])).half())

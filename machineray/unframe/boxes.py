@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from machineray.unframe.corners import Corners, corners
-from machineray.unframe.evidence import Evidence, Floats, Ints, gather, lab_of, spanning
+from machineray.unframe.evidence import (
+    SURELY_PAINT,
+    Evidence,
+    Floats,
+    Ints,
+    gather,
+    lab_of,
+    spanning,
+)
 from machineray.unframe.painted import SQUARED, PaintedWeights, cells, painted
 
 WEIGHTS = Path(__file__).with_name("weights.npz")
@@ -84,11 +92,13 @@ def frame_box(pixels: NDArray[np.uint8], model: Model | None = None) -> Box:
     return Box(*box, confidence, corners(pixels, box) if any(depths) else None)
 
 
-def seen(small: NDArray[np.uint8], weights: PaintedWeights) -> Evidence:
+def seen(
+    small: NDArray[np.uint8], weights: PaintedWeights, surely_paint: float = SURELY_PAINT
+) -> Evidence:
     """All evidence in a small copy (H, W, 3)."""
     share = painted(cells(lab_of(squared(small))), weights)
     paint = cv2.resize(share, small.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return gather(small, np.asarray(paint, np.float32))
+    return gather(small, np.asarray(paint, np.float32), surely_paint)
 
 
 def squared(small: NDArray[np.uint8]) -> NDArray[np.uint8]:

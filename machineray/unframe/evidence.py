@@ -61,13 +61,14 @@ class Evidence:
     boxes: Floats
 
 
-def gather(small: NDArray[np.uint8], paint: Floats) -> Evidence:
+def gather(small: NDArray[np.uint8], paint: Floats, surely_paint: float = SURELY_PAINT) -> Evidence:
     """All evidence in a small picture (H, W, 3), RGB; H and W at least 16.
 
-    `paint` (H, W): how likely each pixel is painting, 0..1.
+    `paint` (H, W): how likely each pixel is painting, 0..1. What the networks that weigh boxes
+    learn from has all lines (`surely_paint` infinite): there are more mistakes to learn from.
     """
-    top, bottom = opposite(small, paint)
-    left, right = opposite(small.transpose(1, 0, 2), paint.T)
+    top, bottom = opposite(small, paint, surely_paint)
+    left, right = opposite(small.transpose(1, 0, 2), paint.T, surely_paint)
     height, width = paint.shape
     across = (left.depths, width - right.depths)
     down = (top.depths, height - bottom.depths)
@@ -85,9 +86,9 @@ def gather(small: NDArray[np.uint8], paint: Floats) -> Evidence:
     )
 
 
-def opposite(small: NDArray[np.uint8], paint: Floats) -> tuple[Side, Side]:
+def opposite(small: NDArray[np.uint8], paint: Floats, surely_paint: float) -> tuple[Side, Side]:
     """The side at depth 0 of (depth, along, 3) and (depth, along), and the one across from it."""
-    first, second = deepest_free(paint), deepest_free(paint[::-1])
+    first, second = (deepest_free(side, surely_paint) for side in (paint, paint[::-1]))
     if not (first or second):
         return uncut(paint.shape), uncut(paint.shape)
     measured = measured_pixels(lab_of(small).transpose(2, 0, 1), paint)
@@ -100,12 +101,12 @@ def lab_of(pixels: NDArray[np.uint8]) -> Floats:
     return np.asarray(lab / 100, np.float32)
 
 
-def deepest_free(paint: Floats) -> int:
+def deepest_free(paint: Floats, surely_paint: float) -> int:
     """The last depth at which what a line cuts off is not surely paint; 0 where there is none."""
     length = len(paint)
     deepest = max(2, min(length - 2 * BAND - 2, int(length * DEEPEST)))
     outside = np.cumsum(paint[:deepest].mean(1)) / np.arange(1, deepest + 1)
-    return int(np.flatnonzero(outside <= SURELY_PAINT).max(initial=-1)) + 1
+    return int(np.flatnonzero(outside <= surely_paint).max(initial=-1)) + 1
 
 
 def uncut(shape: tuple[int, ...]) -> Side:

@@ -31,7 +31,7 @@ def test_paintings_without_frame_stay_whole(judged: list[dict[str, Any]]) -> Non
     cuts = np.array([row["cut"] for row in judged if row["kind"] == "no frame"])
     assert len(cuts) == 340
     assert np.median(cuts) == 0
-    assert np.mean(cuts >= 0.02) <= 0.045  # the goal is .02: DECISIONS.md says what is cut
+    assert np.mean(cuts >= 0.02) <= 0.042  # the goal is .02: DECISIONS.md says what is cut
 
 
 def test_the_confidence_is_what_comes_true(judged: list[dict[str, Any]]) -> None:
