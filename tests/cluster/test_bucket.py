@@ -77,7 +77,7 @@ def test_503_of_the_bucket_does_not_end_the_pipeline(
     words = ("--trained", "demo/train", "--run", "more", "--seeds", "0-7")
     mray("submit", "pipeline", *words, *SMALL)
     until("generate is submitted", lambda: "generate" in stage_jobs(cluster).values())
-    (driver,) = driver_pods(cluster)
+    driver = until("the driver runs", lambda: driver_pods(cluster))[0]
     address = (cluster.get("Pod", driver) or {})["status"]["podIP"]
     with front.refusing(lambda asked: asked.who == address):
         until("the driver is refused often", lambda: front.refused[address] >= 6)

@@ -30,7 +30,8 @@ def test_two_pods_train_one_network_and_a_killed_one_costs_nothing(
     mray("wait", "calm/train")
     first = {index_of(name): log_of(namespace, name) for name in pods(cluster)}
     assert "train: look at" in first["0"]
-    assert first["1"] == ""  # the first process speaks for all
+    # The first process speaks for all; torch may say that a name is not known yet.
+    assert "train:" not in first["1"] and "Traceback" not in first["1"]
     mray("cancel", "calm")
     until("the Job and its Service go", lambda: not cluster.list("Job"))
     until("the Service goes with its Job", lambda: not cluster.list("Service"))
