@@ -1,6 +1,6 @@
 """Training and drawing at the equal network: what other trainers were measured with.
 
-.venv/bin/python bench/train.py [train64 train128 generate256 ada64 counts] [--repeat 2]
+.venv/bin/python bench/train.py [train64 train128 generate256 ada64 data64 stop counts] [--repeat 2]
 .venv/bin/python bench/train.py --preset tiny --preset demo   # these networks' plain steps
 
 The equal network: stylegan2 x stylegan2, channel_base 16384, channel_max 512, 8 mapping layers, z
@@ -15,8 +15,10 @@ import json
 import os
 import platform
 import resource
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,10 +31,11 @@ GOALS = {
     "train128": ("train 128 px", 0.37, 4.1, 3.5),
     "generate256": ("generate 256 px", 3.4, None, None),
 }
-ROWS = (*GOALS, "ada64", "counts")
+ROWS = (*GOALS, "ada64", "data64", "stop", "counts")
 # kind of step: (an iteration that is one, how many of 16 are)
 KINDS = {"plain": (1, 12), "path length": (4, 3), "both": (0, 1)}
 ADA_P = 0.5
+FED = 20_000  # pictures in the store of data64, none of them held in memory
 
 
 def equal_network(px: int, augment: str = "none") -> Any:
@@ -121,6 +124,65 @@ def ada_row(px: int, repeat: int) -> dict[str, float]:
     return {name: min(values) for name, values in seconds.items()}
 
 
+def data_row(px: int, repeat: int) -> dict[str, float]:
+    """Batches of a store that holds nothing in memory, and the equal network's plain step."""
+    import numpy as np
+
+    from machineray.dataset.store import cached_store
+    from machineray.gan.compute import Compute
+    from machineray.gan.training import Config, real_batch
+    from machineray.gan.world import World
+
+    pixels = np.random.default_rng(0).integers(0, 256, (px, px, 3), np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        store = cached_store(
+            Path(folder), "fed", (FED, 3, px, px), lambda: (("p", pixels) for _ in range(FED)), 0
+        )
+        config, compute = Config(equal_network(px)), Compute(World())
+        batch = config.preset.batch
+        before = peak_gb()
+        fed, _ = min(
+            timed(lambda: [real_batch(store, config, n, compute) for n in range(0, FED, batch)])
+            for _ in range(repeat)
+        )
+        grown = peak_gb() - before
+    trainer = Trainer(config.preset)
+    trainer.step(1)
+    step, _ = min(trainer.step(1) for _ in range(repeat))
+    return {"feed": fed / FED, "step": step / batch, "grown_mb": grown * 1000}
+
+
+def stop_row() -> dict[str, float]:
+    """From SIGTERM to the end of a training of preset `demo`, with its checkpoint."""
+    mray = str(Path(sys.executable).with_name("mray"))
+    examples = Path(__file__).resolve().parents[1] / "examples" / "paintings"
+    with tempfile.TemporaryDirectory() as root:
+
+        def words(stage: str, *own: str) -> list[str]:
+            return [mray, "run", stage, "--run", "stop", "--root", root, *own]
+
+        for stage in ("collect", "curate", "unframe"):
+            own = ["--input", str(examples)] if stage == "collect" else []
+            subprocess.run(words(stage, *own), check=True, capture_output=True)
+        subprocess.run(words("augment", "--resolution", "128"), check=True, capture_output=True)
+        with subprocess.Popen(
+            words("train", "--preset", "demo", "--kimg", "10"),
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        ) as process:
+            checkpoints = Path(root, "runs", "stop", "train", "checkpoints")
+            while process.poll() is None and not list(checkpoints.glob("*.json")):
+                time.sleep(0.1)
+            time.sleep(5)  # it trains again
+            before = len(list(checkpoints.glob("*.json")))
+            start = time.perf_counter()
+            process.send_signal(signal.SIGTERM)
+            code = process.wait()
+            seconds = time.perf_counter() - start
+        newer = len(list(checkpoints.glob("*.json"))) - before
+    return {"seconds": seconds, "code": code, "newer": newer}
+
+
 def peak_gb() -> float:
     import torch
 
@@ -151,6 +213,10 @@ def row_of(name: str, threads: int, repeat: int) -> dict[str, Any]:
         return train_row(equal_network(int(name.removeprefix("train"))), repeat)
     if name == "generate256":
         return generate_row(256, 8, repeat)
+    if name == "data64":
+        return data_row(64, repeat)
+    if name == "stop":
+        return stop_row()
     return ada_row(64, repeat) if name == "ada64" else train_row(preset_named(name), repeat)
 
 
@@ -239,6 +305,19 @@ def main() -> None:
         print(
             f"augmentation at p = {ADA_P}, 64 px, by turns: {found['none']:.3f} CPU-s an image "
             f"without, {found['ada']:.3f} with: {more:+.1%}   goal: at most 15 %"
+        )
+    if "data64" in rows:
+        found = measured("data64", arguments.threads, arguments.repeat)
+        print(
+            f"feeding 64 px from a file, nothing held: {1 / found['feed']:,.0f} pictures a CPU-s, "
+            f"{found['step'] / found['feed']:,.0f} times what a plain step takes, memory "
+            f"{found['grown_mb']:+.0f} MB   goal: at least 20 times"
+        )
+    if "stop" in rows:
+        found = measured("stop", arguments.threads, arguments.repeat)
+        print(
+            f"preset demo, from SIGTERM to the end: {found['seconds']:.1f} s, exit code "
+            f"{found['code']:.0f}, {found['newer']:.0f} checkpoint more   goal: at most 10 s, 143"
         )
     if "counts" in rows:
         print_counts()

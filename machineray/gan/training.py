@@ -138,7 +138,7 @@ def train(
         yield _snapshot(training, config, None, 0)
     start_time = tick_time = checkpoint_time = time.monotonic()
     while training.nimg < config.total_nimg:
-        real_img = _batch(images, config, training.nimg, compute)
+        real_img = real_batch(images, config, training.nimg, compute)
         before = training.nimg
         _add(sums, step(training, real_img), training.nimg)
         is_last = training.nimg >= config.total_nimg
@@ -174,7 +174,7 @@ def _passes(before: int, after: int, every_kimg: float) -> bool:
     return before // every != after // every
 
 
-def _batch(images: Pictures, config: Config, nimg: int, compute: Compute) -> Tensor:
+def real_batch(images: Pictures, config: Config, nimg: int, compute: Compute) -> Tensor:
     """This process's share of the next batch, (N, 3, H, W) in [-1, 1]."""
     preset = config.preset
     share = compute.world.share(preset.batch // preset.group)

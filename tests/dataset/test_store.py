@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +50,31 @@ def test_it_is_made_once(tmp_path: Path) -> None:
 
     store = cached_store(tmp_path, "squares", SHAPE, never, 0)
     assert len(store) == 7
+
+
+GROWN = """
+import sys, resource
+from pathlib import Path
+from machineray.dataset.store import cached_store
+shape = (2000, 3, 128, 128)
+store = cached_store(Path(sys.argv[1]), "many", shape, tuple, int(sys.argv[2]))
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak() - store._held.nbytes
+total = sum(int(store[index][0, 0, 0]) for index in range(len(store)))
+print(peak() - before, total)
+"""
+
+
+def test_memory_is_what_was_allowed_whatever_the_pictures(tmp_path: Path) -> None:
+    """2,000 pictures of 98 MB in all."""
+    pixels = np.full((128, 128, 3), 7, np.uint8)
+    cached_store(tmp_path, "many", (2000, 3, 128, 128), lambda: [("p", pixels)] * 2000, 0)
+    for allowed in (0, 30_000_000):
+        command = [sys.executable, "-c", GROWN, str(tmp_path), str(allowed)]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True)
+        grown, total = map(int, answer.stdout.split())
+        assert total == 7 * 2000
+        assert grown <= allowed + 10_000_000
 
 
 def slow() -> Iterator[Named]:
