@@ -19,7 +19,7 @@ VARIANT ?= cuda
 STAGES ?= pipeline collect curate unframe augment train generate finish finish-isr gallery
 IMAGE = $(REGISTRY)/machineray-$$stage:$(TAG)
 
-.PHONY: help demo test test-cluster test-pods test-outages lint format isr bench environment clean
+.PHONY: help demo test test-cluster lint format isr bench environment clean
 .PHONY: images push kind-up kind-create kind-fill kind-demo kind-down
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -46,16 +46,12 @@ test: environment
 	$(PYTEST) -n $(WORKERS) -m "not cluster" $(TESTS)
 
 # KUBECONFIG, REGISTRY, TAG, MRAY_TEST_BUCKET and AWS_* say where: see CONTRIBUTING.md. Each test has
-# a namespace; those that take the cluster itself away are by themselves.
+# a namespace; those that take the cluster itself away come later, beside those that only run images.
 # 5 is pytest's word for nothing to do: TESTS may name tests of one half.
-test-cluster:
-	@$(MAKE) test-pods; first=$$?; $(MAKE) test-outages && exit $$first
-
-test-pods: environment
-	$(PYTEST) -n $(CLUSTER_WORKERS) -m "cluster and not outage" $(TESTS) || [ $$? = 5 ]
-
-test-outages: environment
-	$(PYTEST) -n 1 -m outage $(TESTS) || [ $$? = 5 ]
+test-cluster: environment
+	@half() { $(PYTEST) "$$@" $(TESTS) || [ $$? = 5 ]; }; \
+	half -n $(CLUSTER_WORKERS) -m "cluster and not outage and not images"; first=$$?; \
+	half -n 2 -m "outage or images" && exit $$first
 
 lint: environment
 	$(BIN)/ruff check .
