@@ -142,7 +142,9 @@ def data_row(px: int, repeat: int) -> dict[str, float]:
         batch = config.preset.batch
         before = peak_gb()
         fed, _ = min(
-            timed(lambda: [real_batch(store, config, n, compute) for n in range(0, FED, batch)])
+            timed(
+                lambda: [len(real_batch(store, config, n, compute)) for n in range(0, FED, batch)]
+            )
             for _ in range(repeat)
         )
         grown = peak_gb() - before
