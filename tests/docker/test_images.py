@@ -262,7 +262,7 @@ def test_a_change_of_code_moves_one_small_layer_of_each_image(
 def test_a_running_stage_ends_with_143_on_sigterm(images: Images, paintings: Path) -> None:
     options = ("--read-only", "--network=none", "-v", f"{paintings}:/paintings:ro")
     work = ("--run", "x", "--root", "/tmp/runs", "--input", "/paintings", "--variants", "100")
-    work += ("--resolution", "1024")  # half a minute: it is still at work when the signal comes
+    work += ("--resolution", "1024")  # minutes of work: it is still at it when the signal comes
     container = images.call("run", "-d", *options, images.name("augment"), *work).stdout.strip()
     try:
         for _ in range(100):  # until it works; a signal before Python is up would be lost
