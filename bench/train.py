@@ -159,19 +159,18 @@ def stop_row() -> dict[str, float]:
     mray = str(Path(sys.executable).with_name("mray"))
     examples = Path(__file__).resolve().parents[1] / "examples" / "paintings"
     with tempfile.TemporaryDirectory() as root:
-
-        def words(stage: str, *own: str) -> list[str]:
-            return [mray, "run", stage, "--run", "stop", "--root", root, *own]
-
-        for stage in ("collect", "curate", "unframe"):
-            own = ["--input", str(examples)] if stage == "collect" else []
-            subprocess.run(words(stage, *own), check=True, capture_output=True)
-        subprocess.run(words("augment", "--resolution", "128"), check=True, capture_output=True)
-        with subprocess.Popen(
-            words("train", "--preset", "demo", "--kimg", "10"),
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        ) as process:
+        place = ["--run", "stop", "--root", root]
+        before_it = (
+            ["collect", "--input", str(examples)],
+            ["curate"],
+            ["unframe"],
+            ["augment", "--resolution", "128"],
+        )
+        for words in before_it:
+            subprocess.run([mray, "run", *words, *place], check=True, capture_output=True)
+        training = [mray, "run", "train", "--preset", "demo", "--kimg", "10", *place]
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(training, stdout=quiet, stderr=quiet) as process:
             checkpoints = Path(root, "runs", "stop", "train", "checkpoints")
             while process.poll() is None and not list(checkpoints.glob("*.json")):
                 time.sleep(0.1)
@@ -253,6 +252,33 @@ def print_row(name: str, found: dict[str, Any], threads: int) -> None:
         print(f"  a step, an image; peak until then: {'; '.join(kinds)}", flush=True)
 
 
+def ada_sentence(found: dict[str, float]) -> str:
+    return (
+        f"augmentation at p = {ADA_P}, 64 px, by turns: {found['none']:.3f} CPU-s an image "
+        f"without, {found['ada']:.3f} with: {found['ada'] / found['none'] - 1:+.1%}   "
+        "goal: at most 15 %"
+    )
+
+
+def data_sentence(found: dict[str, float]) -> str:
+    return (
+        f"feeding 64 px from a file, nothing held: {1 / found['feed']:,.0f} pictures a CPU-s, "
+        f"{found['step'] / found['feed']:,.0f} times what a plain step takes, memory "
+        f"{found['grown_mb']:+.0f} MB   goal: at least 20 times"
+    )
+
+
+def stop_sentence(found: dict[str, float]) -> str:
+    return (
+        f"preset demo, from SIGTERM to the end: {found['seconds']:.1f} s, exit code "
+        f"{found['code']:.0f}, {found['newer']:.0f} checkpoint more   goal: at most 10 s, 143"
+    )
+
+
+# row: what is said of it; the others are lines of a table.
+SENTENCES = {"ada64": ada_sentence, "data64": data_sentence, "stop": stop_sentence}
+
+
 def print_counts() -> None:
     """The figures that are the same on every machine, by preset."""
     from machineray.gan.counts import counted
@@ -301,26 +327,9 @@ def main() -> None:
     print(f"{'':<16} {'img/s':>6} {'bound':>6} {'CPU-s/img':>9} {'peak GB':>8}   goal")
     for name in (*[row for row in rows if row in GOALS], *arguments.preset):
         print_row(name, measured(name, arguments.threads, arguments.repeat), arguments.threads)
-    if "ada64" in rows:
-        found = measured("ada64", arguments.threads, arguments.repeat)
-        more = found["ada"] / found["none"] - 1
-        print(
-            f"augmentation at p = {ADA_P}, 64 px, by turns: {found['none']:.3f} CPU-s an image "
-            f"without, {found['ada']:.3f} with: {more:+.1%}   goal: at most 15 %"
-        )
-    if "data64" in rows:
-        found = measured("data64", arguments.threads, arguments.repeat)
-        print(
-            f"feeding 64 px from a file, nothing held: {1 / found['feed']:,.0f} pictures a CPU-s, "
-            f"{found['step'] / found['feed']:,.0f} times what a plain step takes, memory "
-            f"{found['grown_mb']:+.0f} MB   goal: at least 20 times"
-        )
-    if "stop" in rows:
-        found = measured("stop", arguments.threads, arguments.repeat)
-        print(
-            f"preset demo, from SIGTERM to the end: {found['seconds']:.1f} s, exit code "
-            f"{found['code']:.0f}, {found['newer']:.0f} checkpoint more   goal: at most 10 s, 143"
-        )
+    for name in [row for row in rows if row in SENTENCES]:
+        found = measured(name, arguments.threads, arguments.repeat)
+        print(SENTENCES[name](found), flush=True)
     if "counts" in rows:
         print_counts()
 

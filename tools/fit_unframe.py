@@ -144,8 +144,8 @@ def examples(made: Sequence[Made], networks: Sequence[painted.PaintedWeights]) -
     for one, seen in zip(made, found, strict=True):
         sides.append(torch.from_numpy(np.stack([filled(side) for side in seen.sides])).half())
         tables.append(torch.from_numpy(filled(seen.boxes)).half())
-        found = targets(seen, one.small.shape[:2], one.box)[..., None]
-        ious.append(torch.from_numpy(filled(found, -1)[..., 0]))
+        wanted = targets(seen, one.small.shape[:2], one.box)[..., None]
+        ious.append(torch.from_numpy(filled(wanted, -1)[..., 0]))
     weights = torch.tensor([one.weight for one in made])
     return Examples(torch.stack(sides, 1), torch.stack(tables), torch.stack(ious), weights)
 
