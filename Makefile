@@ -19,7 +19,7 @@ VARIANT ?= cuda
 STAGES ?= pipeline collect curate unframe augment train generate finish finish-isr gallery
 IMAGE = $(REGISTRY)/machineray-$$stage:$(TAG)
 
-.PHONY: help demo test test-cluster lint format isr bench environment clean
+.PHONY: help demo test test-cluster test-pods test-outages lint format isr bench environment clean
 .PHONY: images push kind-up kind-create kind-fill kind-demo kind-down
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -47,11 +47,15 @@ test: environment
 
 # KUBECONFIG, REGISTRY, TAG, MRAY_TEST_BUCKET and AWS_* say where: see CONTRIBUTING.md. Each test has
 # a namespace; those that take the cluster itself away come later, beside those that only run images.
+test-cluster:
+	@$(MAKE) --no-print-directory --keep-going test-pods test-outages
+
 # 5 is pytest's word for nothing to do: TESTS may name tests of one half.
-test-cluster: environment
-	@half() { $(PYTEST) "$$@" $(TESTS) || [ $$? = 5 ]; }; \
-	half -n $(CLUSTER_WORKERS) -m "cluster and not outage and not images"; first=$$?; \
-	half -n 2 -m "outage or images" && exit $$first
+test-pods: environment
+	$(PYTEST) -n $(CLUSTER_WORKERS) -m "cluster and not outage and not images" $(TESTS) || [ $$? = 5 ]
+
+test-outages: environment
+	$(PYTEST) -n 2 -m "outage or images" $(TESTS) || [ $$? = 5 ]
 
 lint: environment
 	$(BIN)/ruff check .

@@ -105,7 +105,7 @@ def train(
     ] = 0,
     precision: Annotated[
         Precision | None,
-        typer.Option(help="Default: bf16 on a GPU that has it and on a CPU with AMX."),
+        typer.Option(help="Default: bf16 on a GPU or CPU that computes in it."),
     ] = None,
     channels_last: Annotated[
         bool | None, typer.Option(help="Order of memory; default: on a GPU, and StyleGAN2's.")

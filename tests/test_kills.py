@@ -44,7 +44,7 @@ PAGE_WITH_TIMES = ("train", "index.html")
 NURSERY = """
 import json, os, sys, time
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-import torch, torch._dynamo, tensorboardX.event_file_writer
+import torch, tensorboardX.event_file_writer
 import albumentations, cv2, machineray.curate.hashes
 import jobs.pipeline, machineray.cli
 import machineray.collect.admission, machineray.curate.contact_sheet, machineray.curate.decisions

@@ -63,9 +63,10 @@ def make(arguments: argparse.Namespace) -> None:
     python = arguments.folder / "bin" / "python"
     if not python.exists():
         create(arguments.folder, uv)
+    # Where Python may write no bytecode later, every process would compile torch anew.
+    compiled = ["--compile-bytecode"] if os.environ.get("PYTHONDONTWRITEBYTECODE") else []
     install = (
-        # As pip does it: else every process compiles torch anew where nothing may be written later.
-        [uv, "pip", "install", "--compile-bytecode", "--python", str(python)]
+        [uv, "pip", "install", *compiled, "--python", str(python)]
         if uv
         else [
             str(python),

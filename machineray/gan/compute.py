@@ -13,18 +13,19 @@ from machineray.gan.presets import Preset
 from machineray.gan.world import World
 
 Precision = Literal["fp32", "bf16"]
+CPU_HAS_BF16 = ("amx_bf16", "avx512_bf16")  # by torch's names; others would emulate it
 
 
 def usual_precision(device: torch.device, preset: Preset) -> Precision:
-    """bf16 where that is measured, or known, to be faster: a GPU that has it, a CPU with AMX.
+    """bf16 where that is measured, or known, to be faster: a GPU or a CPU that computes in it.
 
     On a CPU for the projected discriminator's trainings only (DECISIONS.md).
     """
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # not in torch 2.6
-    has_amx = device.type == "cpu" and known.get("amx_bf16", False)
-    return "bf16" if has_amx and preset.discriminator == "projected" else "fp32"
+    has_it = device.type == "cpu" and any(known.get(name, False) for name in CPU_HAS_BF16)
+    return "bf16" if has_it and preset.discriminator == "projected" else "fp32"
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc

@@ -90,8 +90,18 @@ def _fused(block: Any) -> _Block:
     layers: list[nn.Module] = []
     if hasattr(block, "_expand_conv"):
         layers += [fuse_conv_bn_eval(block._expand_conv, block._bn0), nn.ReLU6(inplace=True)]
-    layers += [fuse_conv_bn_eval(block._depthwise_conv, block._bn1), nn.ReLU6(inplace=True)]
+    depthwise = _padding_itself(fuse_conv_bn_eval(block._depthwise_conv, block._bn1))
+    layers += [depthwise, nn.ReLU6(inplace=True)]
     layers += [fuse_conv_bn_eval(block._project_conv, block._bn2)]
     arguments = block._block_args
     same = arguments.stride == 1 and arguments.input_filters == arguments.output_filters
     return _Block(layers, skip=bool(arguments.id_skip) and same)
+
+
+def _padding_itself(conv: Any) -> Any:
+    """The package pads a copy of the maps first; only what is uneven (stride 2) needs that."""
+    if isinstance(conv.static_padding, nn.ZeroPad2d):
+        left, right, top, bottom = conv.static_padding.padding
+        if left == right and top == bottom:
+            conv.padding, conv.static_padding = (top, left), nn.Identity()
+    return conv

@@ -16,13 +16,13 @@ from torch.overrides import TorchFunctionMode
 
 from machineray.errors import InputError
 from machineray.gan.ada import Adaptation
+from machineray.gan.adam import Adam
 from machineray.gan.header import METADATA, header_of
 from machineray.gan.networks import Generator, for_drawing, new_generator
 from machineray.gan.presets import Preset
-from machineray.gan.steps import Training, laid_out
+from machineray.gan.steps import Training
 
 FORMAT = 1
-_ADAM = ("step", "exp_avg", "exp_avg_sq")
 _FIRST_MAPS = {"constant", "first.weight"}  # of either generator: their size is the picture's
 _FROZEN = "features."  # comes with its package, not with every checkpoint
 _CODES, _SCALES = "codes/", "scales/"  # before a weight's name, where it is stored in 8 bits
@@ -131,8 +131,7 @@ def checkpoint_bytes(training: Training, about: dict[str, Any]) -> bytes:
             if not key.startswith(_FROZEN)
         }
     for name, optimizer in _optimizers(training).items():
-        for index, values in optimizer.state_dict()["state"].items():
-            tensors |= {f"{name}/{index}/{key}": values[key] for key in _ADAM}
+        tensors |= {f"{name}/{key}": value for key, value in optimizer.tensors().items()}
     adaptation = asdict(training.adaptation)
     progress = {"nimg": training.nimg, "head_start": training.head_start}
     return packed(tensors, {**about, **progress, "adaptation": adaptation})
@@ -146,7 +145,7 @@ def restore(training: Training, data: bytes, name: str) -> dict[str, Any]:
             frozen = {k: v for k, v in network.state_dict().items() if k.startswith(_FROZEN)}
             network.load_state_dict(frozen | _below(tensors, f"{prefix}/"))
         for prefix, optimizer in _optimizers(training).items():
-            _restore_adam(optimizer, _below(tensors, f"{prefix}/"))
+            optimizer.load(_below(tensors, f"{prefix}/"))
         training.pl_mean.copy_(tensors["pl_mean"])
         training.adaptation = Adaptation(**about["adaptation"])
         training.nimg, training.head_start = int(about["nimg"]), _count(about, "head_start")
@@ -189,20 +188,6 @@ def _count(about: dict[str, Any], name: str) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _restore_adam(optimizer: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    parameters = optimizer.param_groups[0]["params"]
-    for key, value in tensors.items():
-        index, _, kind = key.partition("/")
-        like = parameters[int(index)]
-        state.setdefault(int(index), {})[kind] = (
-            laid_out(value, like) if value.shape == like.shape else value
-        )
-    whole = optimizer.state_dict()
-    whole["state"] = state
-    optimizer.load_state_dict(whole)
-
-
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
@@ -215,5 +200,5 @@ def _networks(training: Training) -> dict[str, nn.Module]:
     }
 
 
-def _optimizers(training: Training) -> dict[str, torch.optim.Adam]:
+def _optimizers(training: Training) -> dict[str, Adam]:
     return {"adam_g": training.optimizer_g, "adam_d": training.optimizer_d}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from machineray.gan import ada, diffaug
 from machineray.gan.ada import Adaptation
+from machineray.gan.adam import Adam
 from machineray.gan.compute import Compute
 from machineray.gan.layers import at_least_single
 from machineray.gan.losses import (
@@ -57,8 +58,8 @@ class Training:
     generator: Generator
     discriminator: Discriminator
     generator_ema: Generator
-    optimizer_g: torch.optim.Adam
-    optimizer_d: torch.optim.Adam
+    optimizer_g: Adam
+    optimizer_d: Adam
     pl_mean: Tensor
     adaptation: Adaptation = field(default_factory=Adaptation)
     nimg: int = 0
@@ -94,12 +95,11 @@ def new_training(preset: Preset, seed: int, compute: Compute | None = None) -> T
     )
 
 
-def _adam(network: torch.nn.Module, rate: float, every: int, is_lazy: bool) -> torch.optim.Adam:
+def _adam(network: torch.nn.Module, rate: float, every: int, is_lazy: bool) -> Adam:
     """Adam, corrected for one more step in `every` (StyleGAN2, app. B, "lazy regularization")."""
     ratio = every / (every + 1) if is_lazy else 1.0
     betas = (BETAS[0] ** ratio, BETAS[1] ** ratio)
-    learned = learned_parameters(network)
-    return torch.optim.Adam(learned, lr=rate * ratio, betas=betas, eps=1e-8, fused=True)
+    return Adam(learned_parameters(network), rate * ratio, betas)
 
 
 def has_r1(preset: Preset) -> bool:
@@ -159,29 +159,18 @@ def passes(training: Training, groups: int) -> list[Pass]:
     ]
 
 
-def laid_out(values: Tensor, like: Tensor) -> Tensor:
-    """The values in the order of memory of `like`.
-
-    Fused Adam on a CPU takes it for granted and would move other weights; the plain one takes
-    several times as long (DECISIONS.md).
-    """
-    same = values.stride() == like.stride()
-    return values if same else torch.empty_like(like).copy_(values)
-
-
 class Sums:
     """Gradients of a network and named values, summed over passes and then over processes."""
 
-    def __init__(self, optimizer: torch.optim.Adam, **values: Tensor) -> None:
+    def __init__(self, optimizer: Adam, **values: Tensor) -> None:
         """Zeros, in the shapes of the optimiser's parameters and of the values."""
         self.optimizer = optimizer
-        self.parameters: list[Tensor] = optimizer.param_groups[0]["params"]
-        self.gradients: list[Tensor | None] = [None] * len(self.parameters)
+        self.gradients: list[Tensor | None] = [None] * len(optimizer.parameters)
         self.values: Values = values
 
     def add(self, loss: Tensor, weight: float, **values: Tensor) -> None:
         """Add weight times the loss's gradient and each value; no other gradient is made."""
-        found = torch.autograd.grad(loss * weight, self.parameters, allow_unused=True)
+        found = torch.autograd.grad(loss * weight, self.optimizer.parameters, allow_unused=True)
         for i, gradient in enumerate(found):
             before = self.gradients[i]
             self.gradients[i] = (
@@ -194,13 +183,10 @@ class Sums:
         """Take the step of the whole batch's gradient; gives the values of the whole batch."""
         gradients = [
             torch.zeros_like(parameter) if gradient is None else gradient
-            for parameter, gradient in zip(self.parameters, self.gradients, strict=True)
+            for parameter, gradient in zip(self.optimizer.parameters, self.gradients, strict=True)
         ]
         total = world.total([*gradients, *self.values.values()])
-        for parameter, gradient in zip(self.parameters, total, strict=False):
-            parameter.grad = laid_out(gradient, parameter)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.optimizer.step(total[: len(gradients)])
         return dict(zip(self.values, total[len(gradients) :], strict=True))
 
 

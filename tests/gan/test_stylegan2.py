@@ -204,9 +204,8 @@ def test_lazy_regularisation_corrects_rate_and_betas() -> None:
         (training.optimizer_g, training.preset.learning_rate_g, 4),
         (training.optimizer_d, training.preset.learning_rate_d, 16),
     ):
-        (group,) = optimizer.param_groups
-        assert group["lr"] == pytest.approx(rate * every / (every + 1))
-        assert group["betas"] == pytest.approx((0.0, 0.99 ** (every / (every + 1))))
+        assert optimizer.rate == pytest.approx(rate * every / (every + 1))
+        assert optimizer.betas == pytest.approx((0.0, 0.99 ** (every / (every + 1))))
 
 
 def test_the_average_of_the_beginning_is_short() -> None:
