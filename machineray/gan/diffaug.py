@@ -1,7 +1,7 @@
-"""Colour, translation and cutout, the same kinds for real and generated pictures.
+"""Turns, colour, translation and cutout, the same kinds for real and generated pictures.
 
-The three policies of differentiable augmentation (Zhao et al. 2020, arXiv 2006.10738), always on:
-without them a discriminator learns a few dozen paintings by heart.
+The three policies of differentiable augmentation (Zhao et al. 2020, arXiv 2006.10738) and quarter
+turns, always on: without them a discriminator learns a few hundred paintings by heart.
 """
 
 import torch
@@ -10,13 +10,26 @@ from torch.nn import functional as F
 
 from machineray.gan.randomness import BatchRandom
 
+TURNED = 0.4  # of the pictures; fewer than stand upright, or nobody could tell which way up is
 TRANSLATION = 1 / 8  # of a side
 CUTOUT = 1 / 2  # of a side
 
 
 def augmented(images: Tensor, random: BatchRandom) -> Tensor:
     """(N, 3, H, W) in [-1, 1] -> the same shape; differentiable; one draw a picture."""
-    return cut_out(translated(recoloured(images, random), random), random)
+    return cut_out(translated(recoloured(turned(images, random), random), random), random)
+
+
+def turned(images: Tensor, random: BatchRandom) -> Tensor:
+    """By 90°, 180° or 270°, TURNED of them; what is no square only by 180°."""
+    is_square = images.shape[2] == images.shape[3]
+    turns = [
+        (int(3 * which) + 1 if is_square else 2) if chance < TURNED else 0
+        for chance, which in random.uniform(2).tolist()
+    ]
+    return torch.stack(
+        [torch.rot90(one, turn, (1, 2)) for one, turn in zip(images, turns, strict=True)]
+    )
 
 
 def recoloured(images: Tensor, random: BatchRandom) -> Tensor:

@@ -171,3 +171,22 @@ def test_fixed_augmentation_shifts_by_an_eighth_of_each_side() -> None:
         shares = torch.bincount(places)[places.min() :] / 4000
         assert len(shares) == kinds
         assert float(shares.min()) > 0.7 / kinds
+
+
+@pytest.mark.parametrize(
+    ("width", "shares"),
+    [
+        (8, {(0, 0): 0.6, (7, 0): 0.4 / 3, (7, 7): 0.4 / 3, (0, 7): 0.4 / 3}),
+        (4, {(0, 0): 0.6, (7, 3): 0.4}),
+    ],
+)
+def test_fixed_augmentation_turns_some_pictures(
+    width: int, shares: dict[tuple[int, int], float]
+) -> None:
+    """Squares by each quarter alike, others upside down; more stand upright than any other way."""
+    images = torch.zeros(4000, 1, 8, width)
+    images[:, :, 0, 0] = 1.0
+    moved = diffaug.turned(images, BatchRandom([generator_for("turn")], 4000))
+    places = [(row, column) for _, row, column in moved[:, 0].nonzero().tolist()]
+    found = {place: places.count(place) / 4000 for place in set(places)}
+    assert found == pytest.approx(shares, abs=0.03)
