@@ -76,7 +76,7 @@ class Preset:
 PRESETS = (
     #      name             px    generator    discriminator  base   max  z    map  batch  group augment  kimg  lr_g   lr_d   ema  snap  tick   ramp
     Preset("tiny",          32,   "stylegan2", "stylegan2",   1024,  64,  64,  2,   8,     4,    "ada",   .4,   .0025, .0025, .1,  .2,   .04, .05),
-    Preset("sketch",        64,   "light",     "projected",   4096,  256, 128, 0,   8,     8,    "fixed", 20,   .0012, .0002, 1.0, 2.0,  .2,   .2),
+    Preset("sketch",        64,   "light",     "projected",   4096,  256, 128, 0,   8,     8,    "fixed", 20,   .0012, .0002, .5,  2.0,  .2,   .2),
     Preset("demo",          128,  "light",     "projected",   4096,  256, 128, 0,   8,     8,    "fixed", 4.0,  .0012, .0002, 1.0, 50.0, .064, .2),
     Preset("paintings256",  256,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    4,    "ada",   5000, .0025, .0025, 5.0, 50.0, 1.0, .05),
     Preset("paintings512",  512,  "stylegan2", "stylegan2",   16384, 512, 512, 8,   16,    4,    "ada",   5000, .0025, .0025, 5.0, 50.0, 1.0, .05),
