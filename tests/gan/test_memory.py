@@ -15,9 +15,9 @@ from machineray.gan.memory import is_out_of_memory, memory_watched
 from machineray.gan.presets import preset_named
 
 # What a process of its own does: limit its memory to what it has and ROOM, then try a step.
-# PRESET wants 1.0 GiB or more by the instructions of the CPU (AVX-512 with AMX: least), four of its
-# pictures at a time 0.5 to 0.7.
-ROOM = 850 * 2**20
+# PRESET wants 0.65 GiB or more by the instructions of the CPU (AVX-512: least), eight of its
+# pictures at a time less than 0.2.
+ROOM = 550 * 2**20
 LIMITED = """
 import resource, sys
 from pathlib import Path
