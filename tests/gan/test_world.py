@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from machineray.errors import UsageError
-from machineray.gan import features
+from machineray.gan import features, projected
 from machineray.gan.compute import Compute
 from machineray.gan.presets import Preset
 from machineray.gan.state import unpacked
@@ -29,6 +29,7 @@ pytestmark = pytest.mark.xdist_group("world")  # trained in two processes once
 
 KINDS = ("stylegan2-stylegan2", "light-projected", "stylegan2-projected", "light-stylegan2")
 SHORT_KIMG, KIMG = 0.008, 0.024
+INPUT_PX = 32  # of the frozen features, instead of 128: double precision is slow there
 
 
 def preset_of(kind: str) -> Preset:
@@ -69,6 +70,7 @@ def work(folder: Path) -> None:
     """What each process does: every kind, a short training and a whole one."""
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
+    projected.INPUT_PX = INPUT_PX
     with joined_world() as world:
         for kind in KINDS:
             for name, kimg in (("short", SHORT_KIMG), ("whole", KIMG)):
@@ -78,8 +80,9 @@ def work(folder: Path) -> None:
 
 
 @pytest.fixture
-def double() -> Iterator[None]:
+def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Also of the feature network, which is made once a process."""
+    monkeypatch.setattr(projected, "INPUT_PX", INPUT_PX)
     features._pretrained.cache_clear()
     torch.set_default_dtype(torch.float64)
     yield
