@@ -5,6 +5,7 @@ REGISTRY and TAG name the images, MRAY_TEST_BUCKET the bucket, AWS_* the way to 
 
 import fcntl
 import functools
+import hashlib
 import json
 import os
 import secrets
@@ -135,20 +136,32 @@ def mray(namespace: str, root: str, tmp_path: Path) -> Mray:
     return run
 
 
+def digest_of_the_code() -> str:
+    """Of all that a stage is made by."""
+    files = [file for name in ("machineray", "jobs") for file in (PROJECT / name).rglob("*.py")]
+    whole = hashlib.sha256()
+    for file in sorted(files):
+        whole.update(file.read_bytes())
+    return whole.hexdigest()[:16]
+
+
 @pytest.fixture(scope="session")
-def trained_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def trained_folder(pytestconfig: pytest.Config) -> Path:
     """A folder root with a run "demo" of few paintings, complete up to train at the preset tiny.
 
-    The test processes of one call of pytest share it: the first one makes it.
+    Made once: all test processes share it, and the next call of pytest as long as the code is this.
     """
-    base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "trained"
-    with folder.with_suffix(".made").open("a+") as made:
-        fcntl.flock(made, fcntl.LOCK_EX)
-        if os.fstat(made.fileno()).st_size:  # another wrote it while this one waited
+    kept = pytestconfig.cache.mkdir("trained")
+    of_this_code = kept / digest_of_the_code()
+    folder, paintings = of_this_code / "root", of_this_code / "paintings"
+    with (kept / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (of_this_code / "whole").exists():  # another made it while this one waited, or before
             return folder
-        paintings = folder.with_name("paintings")
-        paintings.mkdir(exist_ok=True)
+        for old in kept.iterdir():
+            if old.is_dir():
+                shutil.rmtree(old)
+        paintings.mkdir(parents=True)
         examples = (PROJECT / "examples" / "paintings").glob("*.jpg")
         for path in sorted(examples, key=lambda path: path.stat().st_size)[:12]:
             shutil.copy(path, paintings)
@@ -161,7 +174,7 @@ def trained_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> 
         ):
             place = ("--run", "demo", "--root", str(folder), "--workers", "1")
             subprocess.run([MRAY, "run", *words, *place], check=True, capture_output=True)
-        made.write("all of it\n")
+        (of_this_code / "whole").touch()
     return folder
 
 
