@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 
 EPSILON = 1e-8
-FUSED = True  # the kernel that moves all weights at once; the plain one takes several times as long
 
 
 class Adam:
@@ -21,7 +20,7 @@ class Adam:
         self, parameters: Iterable[nn.Parameter], rate: float, betas: tuple[float, float]
     ) -> None:
         """`rate` is how far a weight goes in a step; `betas` are those of the two means."""
-        self.parameters = list(parameters)
+        self.parameters: list[Tensor] = list(parameters)
         self.rate, self.betas = rate, betas
         self.state = {
             "step": [torch.zeros((), device=parameter.device) for parameter in self.parameters],
@@ -35,13 +34,13 @@ class Adam:
         pairs = zip(gradients, self.parameters, strict=True)
         beta1, beta2 = self.betas
         adam(
-            list(self.parameters),
+            self.parameters,
             [laid_out(gradient, parameter) for gradient, parameter in pairs],
             self.state["exp_avg"],
             self.state["exp_avg_sq"],
             [],
             self.state["step"],
-            fused=FUSED,
+            fused=True,
             amsgrad=False,
             beta1=beta1,
             beta2=beta2,
@@ -72,7 +71,8 @@ class Adam:
 def laid_out(values: Tensor, like: Tensor) -> Tensor:
     """The values in the order of memory of `like`.
 
-    Fused Adam on a CPU takes it for granted and would move other weights.
+    Fused Adam on a CPU takes it for granted and would move other weights; the plain one takes
+    several times as long (DECISIONS.md).
     """
     same = values.stride() == like.stride()
     return values if same else torch.empty_like(like).copy_(values)

@@ -5,7 +5,6 @@ REGISTRY and TAG name the images, MRAY_TEST_BUCKET the bucket, AWS_* the way to 
 
 import fcntl
 import functools
-import hashlib
 import json
 import os
 import secrets
@@ -20,6 +19,7 @@ import pytest
 import yaml
 
 from machineray.kube.cluster import Cluster, open_cluster
+from machineray.runs import sha256_of
 from machineray.storage import open_store
 from tests.cluster.front import Front, opened_front
 
@@ -137,12 +137,9 @@ def mray(namespace: str, root: str, tmp_path: Path) -> Mray:
 
 
 def digest_of_the_code() -> str:
-    """Of all that a stage is made by."""
+    """Of all that a stage is made by, and of what is made here."""
     files = [file for name in ("machineray", "jobs") for file in (PROJECT / name).rglob("*.py")]
-    whole = hashlib.sha256()
-    for file in sorted(files):
-        whole.update(file.read_bytes())
-    return whole.hexdigest()[:16]
+    return sha256_of(b"".join(file.read_bytes() for file in [*sorted(files), Path(__file__)]))[:16]
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,10 @@
 """Small networks of every combination, and pictures for them."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +21,14 @@ SMALL = {
     "batch": 4,
     "group": 4,
 }
+
+
+def compilers_loaded_by(code: str, folder: Path | None = None) -> str:
+    """Which parts of torch's compiler a fresh process has after the code, as a list of names."""
+    told = "\nimport sys\nprint([n for n in ('torch._dynamo', 'sympy') if n in sys.modules])"
+    command = [sys.executable, "-c", code + told]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 @pytest.fixture(autouse=True)

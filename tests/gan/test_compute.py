@@ -1,11 +1,13 @@
 """How a training is computed changes last bits, not what is learnt."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.optim.adam import adam
 
 from machineray.gan.compute import Compute, usual_precision
 from machineray.gan.presets import GeneratorKind, Preset, preset_named
@@ -91,8 +93,15 @@ def test_adam_moves_the_weights_that_the_gradients_are_of(
         return training
 
     fused = moved()
-    monkeypatch.setattr("machineray.gan.adam.FUSED", False)
+    were_fused = []
+
+    def plain_adam(*words: Any, fused: bool, **settings: Any) -> None:
+        were_fused.append(fused)
+        adam(*words, fused=False, **settings)
+
+    monkeypatch.setattr("machineray.gan.adam.adam", plain_adam)
     plain = moved()
+    assert were_fused and all(were_fused)
     for ours, theirs in (
         (fused.generator, plain.generator),
         (fused.discriminator, plain.discriminator),
