@@ -76,9 +76,7 @@ class Trainer:
 
         self.training.nimg = iteration * self.training.preset.batch
         self.training.adaptation.p = self.p
-        return timed(
-            lambda: [float(value) for value in step(self.training, self.real_img).values()]
-        )
+        return timed(lambda: step(self.training, self.real_img))
 
 
 def train_row(preset: Any, repeat: int) -> dict[str, Any]:

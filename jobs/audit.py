@@ -24,12 +24,12 @@ PAIR_PX = 256
 def audited(
     output: StageRun, generator: "Generator", samples: int, seen: "Subset", unseen: "Subset"
 ) -> Iterator[str]:
-    """Compare so many samples with the paintings: names of what was written."""
+    """Compare so many samples with the paintings, where the generator is: what was written."""
     from machineray.gan.features import last_maps
     from machineray.gan.memorisation import bank, baseline, likeness, matches, matches_among
     from machineray.gan.sampling import sample
 
-    network = last_maps()
+    network = last_maps(generator.w_avg.device)
     paintings = _first_of_each(seen)
     pictures = {name: _picture(seen, index) for name, index in paintings.items()}
     names = list(pictures)

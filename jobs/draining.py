@@ -50,7 +50,7 @@ def trained(
     seen = Subset(images, [i for i, name in enumerate(images.ids) if name not in others])
     unseen = Subset(images, [i for i, name in enumerate(images.ids) if name in others])
     is_first = compute.world.rank == 0
-    quality = quality_against(seen, unseen) if is_first else None
+    quality = quality_against(seen, unseen, compute) if is_first else None
     with _StopSignal() as stop:
         events = training(
             config,
@@ -80,10 +80,12 @@ def trained(
             )
     if is_first:
         yield Note(f"train: look at {output.store.url}/{output.key('index.html')}")
-        yield from _audited(output, seen, unseen)
+        yield from _audited(output, seen, unseen, compute)
 
 
-def _audited(output: StageRun, seen: "Subset", unseen: "Subset") -> Iterator[Event]:
+def _audited(
+    output: StageRun, seen: "Subset", unseen: "Subset", compute: "Compute"
+) -> Iterator[Event]:
     """Compare samples of the newest snapshot with the paintings: does it copy?"""
     from machineray.gan.state import load_snapshot
 
@@ -93,7 +95,7 @@ def _audited(output: StageRun, seen: "Subset", unseen: "Subset") -> Iterator[Eve
     data = output.store.read(rows[-1]["key"])
     yield Note("train: looks for copies of paintings among samples")
     samples = max(LEAST_AUDITED, min(MOST_AUDITED, rows[-1]["nimg"] // 20))
-    generator = load_snapshot(data, rows[-1]["key"]).generator
+    generator = load_snapshot(data, rows[-1]["key"]).generator.to(compute.device)
     for _ in audited(output, generator, samples, seen, unseen):
         pass
     report = json.loads(output.read(REPORT))
@@ -140,19 +142,19 @@ def told(values: dict[str, float]) -> str:
     return f"G {values['loss_g']:.2f}  D {values['loss_d']:.2f}{p}"
 
 
-def quality_against(seen: "Subset", unseen: "Subset") -> "Quality":
+def quality_against(seen: "Subset", unseen: "Subset", compute: "Compute") -> "Quality":
     """Measures against the paintings that are learnt from, and those that are held out."""
     from machineray.gan.features import last_maps
     from machineray.gan.quality import Quality, cached_reference, reference, reference_name
 
-    network = last_maps()
+    network = last_maps(compute.device)
 
     def of(pictures: "Subset") -> "Reference":
         def one(index: int) -> "NDArray[np.uint8]":
             return pictures[index].transpose(1, 2, 0)
 
         return cached_reference(
-            pictures.path_of(reference_name()),
+            pictures.path_of(reference_name(compute.device)),
             lambda: reference(one, range(len(pictures)), network),
         )
 

@@ -112,6 +112,10 @@ def train(
     ] = None,
     tf32: Annotated[bool, typer.Option(help="TF32 in what stays fp32 on a GPU.")] = True,
     compile: Annotated[bool, typer.Option(help="torch.compile both networks.")] = False,
+    cuda_graphs: Annotated[
+        bool | None,
+        typer.Option(help="Tell a GPU a step once; default: in one process, not compiled."),
+    ] = None,
     held_out: Annotated[
         float, typer.Option(min=0, max=0.5, help="Share of the paintings kept to judge by.")
     ] = 0.1,
@@ -132,7 +136,7 @@ def train(
     squares = input_stage(job)
     if squares is None or squares.stage != "augment":
         raise UsageError(f"--input {job.input}: train reads RUN/augment")
-    how = (micro_batch, precision, channels_last, tf32, compile)
+    how = (micro_batch, precision, channels_last, tf32, compile, cuda_graphs)
     if dry_run:
         if squares.is_complete():
             chosen = in_shape(chosen, shape_of(squares), f"{squares.name} has pictures of")
@@ -265,13 +269,16 @@ def compute_of(
     channels_last: bool | None,
     tf32: bool,
     compile: bool,
+    cuda_graphs: bool | None,
 ) -> "Compute":
-    """How to compute, with each device's own defaults."""
+    """How to compute, with each device's own defaults; UsageError for what a device has not."""
     import torch
 
     from machineray.gan.compute import Compute, usual_precision
 
     is_cuda = world.device.type == "cuda"
+    if cuda_graphs and not (is_cuda and world.size == 1):
+        raise UsageError("--cuda-graphs: for a training on one GPU; leave it out here")
     if is_cuda:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         torch.backends.cudnn.benchmark = True
@@ -283,6 +290,7 @@ def compute_of(
         precision.value if precision else usual_precision(world.device, preset),
         is_faster if channels_last is None else channels_last,
         compile,
+        is_cuda and world.size == 1 and not compile if cuda_graphs is None else cuda_graphs,
     )
 
 

@@ -9,11 +9,13 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from machineray.gan.layers import constant
 from machineray.gan.randomness import BatchRandom
 
 INTERVAL = 4  # batches between two changes of p (sec. 3.1)
@@ -26,6 +28,7 @@ SCALE_STD = 0.2  # of log2
 BRIGHTNESS_STD = 0.2
 CONTRAST_STD = 0.5  # of log2
 SATURATION_STD = 1.0  # of log2
+GREY = (1 / math.sqrt(3),) * 3  # the axis on which all colours are grey
 
 
 @dataclass
@@ -53,9 +56,9 @@ class Adaptation:
         self.signs = self.count = 0.0
 
 
-def augmented(images: Tensor, random: BatchRandom, p: float) -> Tensor:
+def augmented(images: Tensor, random: BatchRandom, p: float | Tensor) -> Tensor:
     """(N, 3, H, W) in [-1, 1] -> the same shape; each kind of change with probability p."""
-    if p == 0:
+    if not isinstance(p, Tensor) and p == 0:
         return images
     return recoloured(
         warped(images, warps(images.shape[2], images.shape[3], random, p)), colours(random, p)
@@ -69,12 +72,47 @@ def warped(images: Tensor, matrices: Tensor) -> Tensor:
     """
     height, width = images.shape[2:]
     aspect = width / height
-    to_units = matrices.new_tensor([aspect, 1.0, 1.0])
+    to_units = constant((aspect, 1.0, 1.0), matrices.dtype, matrices.device)
     theta = (matrices * to_units / to_units[:, None])[:, :2]
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(
-        images, grid.to(images.dtype), "bilinear", "reflection", align_corners=False
-    )
+    sampled: Tensor = _Sampled.apply(images, grid.to(images.dtype))
+    return sampled
+
+
+BILINEAR, REFLECTION = 0, 2  # by torch's numbers
+
+
+class _Sampled(torch.autograd.Function):
+    """Bilinear samples of pictures, a linear map: R1 wants the gradient of its gradient.
+
+    Not every torch has one (2.11 has none). The grid is given: it gets no gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, grid: Tensor) -> Tensor:
+        ctx.save_for_backward(grid)
+        ctx.shape = images.shape
+        return torch.grid_sampler_2d(images, grid, BILINEAR, REFLECTION, False)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (grid,) = ctx.saved_tensors
+        return _SampledTransposed.apply(gradients[0], grid, ctx.shape), None
+
+
+class _SampledTransposed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, grid: Tensor, shape: torch.Size) -> Tensor:
+        ctx.save_for_backward(grid)
+        transposed: Tensor = torch.ops.aten.grid_sampler_2d_backward(
+            gradient, gradient.new_empty(shape), grid, BILINEAR, REFLECTION, False, (True, False)
+        )[0]
+        return transposed
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (grid,) = ctx.saved_tensors
+        return _Sampled.apply(gradients[0], grid), None, None
 
 
 def recoloured(images: Tensor, matrices: Tensor) -> Tensor:
@@ -84,16 +122,16 @@ def recoloured(images: Tensor, matrices: Tensor) -> Tensor:
     return changed.reshape(images.shape)
 
 
-def warps(height: int, width: int, random: BatchRandom, p: float) -> Tensor:
+def warps(height: int, width: int, random: BatchRandom, p: float | Tensor) -> Tensor:
     """Output -> input coordinates (N, 3, 3) of the geometric changes; the first one stands first.
 
     Each drawn matrix is an inverse as it is: flips, turns, shifts and scalings by 2^x are
     distributed as their inverses are.
     """
-    sides = torch.tensor([width, height], device=random.device)
+    sides = constant((width, height), torch.int64, random.device)
     units = 2 * sides / height  # a side in units of half the height
     turn = math.pi / 2 if height == width else math.pi
-    p_rotation = 1 - math.sqrt(1 - p)  # there are two: one of them happens with probability p
+    p_rotation = 1 - (1 - p) ** 0.5  # there are two: one of them happens with probability p
     flip = torch.stack((1.0 - 2 * random.integers(0, 2), torch.ones_like(random.uniform())), dim=1)
     whole = ((2 * random.uniform(2) - 1) * INTEGER_SHIFT * sides).round() / sides
     scale = torch.exp2(SCALE_STD * random.normal(1)).expand(-1, 2)
@@ -111,24 +149,25 @@ def warps(height: int, width: int, random: BatchRandom, p: float) -> Tensor:
     return _product([_sometimes(matrix, random, chance) for matrix, chance in kinds])
 
 
-def colours(random: BatchRandom, p: float) -> Tensor:
+def colours(random: BatchRandom, p: float | Tensor) -> Tensor:
     """The matrices (N, 4, 4) of the colour changes; the last one stands first."""
     identity = torch.eye(4, device=random.device).expand(random.samples, 4, 4)
-    axis = torch.tensor([1.0, 1.0, 1.0, 0.0], device=random.device) / math.sqrt(3)
+    kind = torch.get_default_dtype()
+    axis = constant((*GREY, 0.0), kind, random.device)
     grey = torch.outer(axis, axis)  # keeps the luma only
-    constant = torch.diag(torch.tensor([0.0, 0.0, 0.0, 1.0], device=random.device))
+    last = torch.diag(constant((0.0, 0.0, 0.0, 1.0), kind, random.device))
     brightness = identity.clone()
     brightness[:, :3, 3] = BRIGHTNESS_STD * random.normal(1)
-    contrast = constant + (identity - constant) * torch.exp2(CONTRAST_STD * random.normal(1, 1))
+    contrast = last + (identity - last) * torch.exp2(CONTRAST_STD * random.normal(1, 1))
     luma_flip = identity - 2 * grey * random.integers(0, 2, 1, 1)
-    hue = _turn_of_hue(math.pi * (2 * random.uniform(1, 1) - 1), axis)
+    hue = _turn_of_hue(math.pi * (2 * random.uniform(1, 1) - 1))
     level = torch.exp2(SATURATION_STD * random.normal(1, 1))
-    saturation = grey + constant + (identity - grey - constant) * level
+    saturation = grey + last + (identity - grey - last) * level
     kinds = (saturation, hue, luma_flip, contrast, brightness)
     return _product([_sometimes(matrix, random, p) for matrix in kinds])
 
 
-def _sometimes(matrix: Tensor, random: BatchRandom, p: float) -> Tensor:
+def _sometimes(matrix: Tensor, random: BatchRandom, p: float | Tensor) -> Tensor:
     identity = torch.eye(matrix.shape[1], device=matrix.device, dtype=matrix.dtype)
     return torch.where(random.uniform(1, 1) < p, matrix, identity)
 
@@ -156,13 +195,13 @@ def _shift(ways: Tensor) -> Tensor:
     return matrices
 
 
-def _turn_of_hue(angles: Tensor, axis: Tensor) -> Tensor:
+def _turn_of_hue(angles: Tensor) -> Tensor:
     """(N, 1, 1) -> (N, 4, 4): a rotation about the grey axis (Rodrigues)."""
-    x, y, z = axis[:3].tolist()
-    cross = torch.tensor([[0, -z, y, 0], [z, 0, -x, 0], [-y, x, 0, 0], [0, 0, 0, 0]])
-    cross = cross.to(axis)
+    x, y, z = GREY
+    rows = ((0.0, -z, y, 0.0), (z, 0.0, -x, 0.0), (-y, x, 0.0, 0.0), (0.0,) * 4)
+    cross = constant(rows, angles.dtype, angles.device)
     return (
-        torch.eye(4, device=axis.device)
+        torch.eye(4, device=angles.device)
         + angles.sin() * cross
         + (1 - angles.cos()) * (cross @ cross)
     )

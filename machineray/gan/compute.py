@@ -49,6 +49,7 @@ class Compute:
     """The means of a training. Another choice gives other last bits, no other training.
 
     `micro_batch` is how many samples one pass has at most, 0: all of the process's share.
+    `cuda_graphs`: a GPU is told a step's operations once (recording.py).
     """
 
     world: World = field(default_factory=World)
@@ -56,6 +57,7 @@ class Compute:
     precision: Precision = "fp32"
     channels_last: bool = False
     compile: bool = False
+    cuda_graphs: bool = False
 
     @property
     def device(self) -> torch.device:

@@ -22,14 +22,14 @@ def augmented(images: Tensor, random: BatchRandom) -> Tensor:
 
 def turned(images: Tensor, random: BatchRandom) -> Tensor:
     """By 90°, 180° or 270°, TURNED of them; what is no square only by 180°."""
-    is_square = images.shape[2] == images.shape[3]
-    turns = [
-        (int(3 * which) + 1 if is_square else 2) if chance < TURNED else 0
-        for chance, which in random.uniform(2).tolist()
-    ]
-    return torch.stack(
-        [torch.rot90(one, turn, (1, 2)) for one, turn in zip(images, turns, strict=True)]
-    )
+    ways = (1, 2, 3) if images.shape[2] == images.shape[3] else (2,)
+    chance, which = random.uniform(2, 1, 1, 1).unbind(dim=1)
+    chosen = (which * len(ways)).long()
+    result = images
+    for place, way in enumerate(ways):
+        is_this = (chance < TURNED) & (chosen == place)
+        result = torch.where(is_this, torch.rot90(images, way, (2, 3)), result)
+    return result
 
 
 def recoloured(images: Tensor, random: BatchRandom) -> Tensor:
@@ -52,15 +52,13 @@ def translated(images: Tensor, random: BatchRandom) -> Tensor:
     down, right = round(height * TRANSLATION), round(width * TRANSLATION)
     padded = F.pad(images, (right, right, down, down))
     if down == right:
-        shifts = random.integers(0, 2 * down + 1, 2)
+        top, left = random.integers(0, 2 * down + 1, 2, 1, 1, 1).unbind(dim=1)
     else:
-        sides = (random.integers(0, 2 * reach + 1, 1) for reach in (down, right))
-        shifts = torch.cat(tuple(sides), dim=1)
-    shifted = [
-        one[:, top : top + height, left : left + width]
-        for one, (top, left) in zip(padded, shifts.tolist(), strict=True)
-    ]
-    return torch.stack(shifted)
+        top, left = (random.integers(0, 2 * reach + 1, 1, 1, 1) for reach in (down, right))
+    rows = top + torch.arange(height, device=images.device)[:, None]
+    columns = left + torch.arange(width, device=images.device)
+    shifted = padded.gather(2, rows.expand(-1, padded.shape[1], -1, padded.shape[3]))
+    return shifted.gather(3, columns.expand(-1, padded.shape[1], height, -1))
 
 
 def cut_out(images: Tensor, random: BatchRandom) -> Tensor:

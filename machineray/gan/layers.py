@@ -5,6 +5,7 @@ centres, so torch's own kernels do it. They renormalise at the border where a ze
 darkens it.
 """
 
+import functools
 import math
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -86,8 +87,15 @@ def _filtered(x: Tensor, padding: int, stride: int = 1, gain: float = 1.0) -> Te
     return filtered
 
 
+@functools.cache
+def constant(values: tuple[Any, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Numbers, or rows of them, as a tensor; made once: a GPU waits for what comes from outside."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device)
+
+
 def _taps(like: Tensor, gain: float) -> Tensor:
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=like.dtype, device=like.device) / 8
+    taps = constant((1 / 8, 3 / 8, 3 / 8, 1 / 8), like.dtype, like.device)
     return (gain * taps[:, None] * taps).expand(like.shape[1], 1, 4, 4)
 
 
@@ -134,8 +142,8 @@ def doubled_conv(x: Tensor, weight: Tensor) -> Tensor:
 
 def _doubling(like: Tensor) -> Tensor:
     """(9, 16): the taps of a 3 x 3 kernel -> of 4 x 4, turned as a transposed one wants them."""
-    pair = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]], device=like.device)
-    return torch.kron(pair, pair).flip(1).to(like.dtype)
+    pair = constant(((1, 1, 0, 0), (0, 1, 1, 0), (0, 0, 1, 1)), like.dtype, like.device)
+    return torch.kron(pair, pair).flip(1)
 
 
 def pixel_norm(z: Tensor) -> Tensor:

@@ -100,7 +100,7 @@ def _first_step(asked: str) -> None:
     height, width = preset.size.shapes[-1]
     real_img = torch.zeros(preset.batch, 3, height, width, device=compute.device)
     spare = torch.empty(SPARE_BYTES, dtype=torch.uint8, device=compute.device)
-    float(step(training, real_img)["loss_g"])  # waits for a GPU
+    step(training, real_img)
     del spare
 
 

@@ -28,7 +28,7 @@ def pooled(pictures: Iterable[Picture], network: Callable[[Tensor], Tensor]) -> 
     found = []
     for batch in _batches(pictures, BATCH):
         images = torch.stack([_resized(picture) for picture in batch])
-        found.append(network(images).mean(dim=(2, 3)).double())
+        found.append(network(images).mean(dim=(2, 3)).double().cpu())
     return torch.cat(found)
 
 

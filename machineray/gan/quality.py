@@ -61,9 +61,9 @@ def reference(
     )
 
 
-def reference_name() -> str:
+def reference_name(device: torch.device) -> str:
     """The file of a reference: another way to compute it, or another torch, rounds otherwise."""
-    return f"reference-{FEATURES}-folded-torch{torch.__version__}.npz"
+    return f"reference-{FEATURES}-folded-{device.type}-torch{torch.__version__}.npz"
 
 
 def cached_reference(path: Path, make: Callable[[], Reference]) -> Reference:

@@ -7,8 +7,8 @@ groups. So a batch is the same mathematics in one pass or several, in one proces
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -25,12 +25,21 @@ def generator_for(
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "little"))
 
 
+@dataclass
+class Notes:
+    """All that was drawn, and how; with `again` the same tensors are given once more."""
+
+    drawings: list[tuple[Callable[..., Tensor], Tensor]] = field(default_factory=list)
+    again: Iterator[tuple[Callable[..., Tensor], Tensor]] | None = None
+
+
 @dataclass(frozen=True)
 class BatchRandom:
     """What chance decides for a batch of len(rngs) * group samples, drawn a group at a time."""
 
     rngs: Sequence[torch.Generator]
     group: int
+    notes: Notes | None = None
 
     @property
     def samples(self) -> int:
@@ -55,9 +64,20 @@ class BatchRandom:
         return self._drawn(functools.partial(torch.randint, first, end), shape)
 
     def _drawn(self, draw: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
+        if self.notes and self.notes.again:
+            return next(self.notes.again)[1]
         size = (self.group, *shape)
-        drawn = [draw(size, generator=rng, device=rng.device) for rng in self.rngs]
-        return drawn[0] if len(drawn) == 1 else torch.cat(drawn)
+        parts = [draw(size, generator=rng, device=rng.device) for rng in self.rngs]
+        drawn = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if self.notes:
+            self.notes.drawings.append((draw, drawn))
+        return drawn
+
+    def redraw(self, notes: Notes) -> None:
+        """Put into the same tensors what this one would have drawn."""
+        for draw, place in notes.drawings:
+            for rng, part in zip(self.rngs, place.split(self.group), strict=True):
+                draw(part.shape, generator=rng, out=part)
 
     def noise(self, shapes: NoiseShapes) -> list[Tensor]:
         """Standard normal noise (samples, 1, height, width) for each layer."""

@@ -6,6 +6,8 @@ several, and gradients are sums over groups, so that neither changes the mathema
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,6 +37,7 @@ from machineray.gan.networks import (
 )
 from machineray.gan.presets import Preset
 from machineray.gan.randomness import BatchRandom, batch_random
+from machineray.gan.recording import Inputs, Recordings, Values
 from machineray.gan.stylegan2 import StyleGAN2Generator
 from machineray.gan.world import World
 
@@ -44,8 +47,6 @@ PATH_LENGTH_DECAY = 0.01
 W_AVG_DECAY = 0.998
 ENERGY_WEIGHT = 1.0
 BETAS = (0.0, 0.99)
-
-Values = dict[str, Tensor]
 
 
 @dataclass
@@ -64,10 +65,17 @@ class Training:
     adaptation: Adaptation = field(default_factory=Adaptation)
     nimg: int = 0
     head_start: int = 0  # pictures that the weights it began with had seen
+    recordings: Recordings = field(default_factory=Recordings)
+    inputs: Inputs | None = None  # of a step that is recorded, or is to be
 
     def __post_init__(self) -> None:
         self.synthesis = self.compute.compiled(self.generator.synthesis)
         self.judge = self.compute.compiled(self.discriminator.judge)
+
+    def random(self, purpose: str, groups: range) -> BatchRandom:
+        """What chance decides for these groups of the next batch: the same at every call."""
+        group, device = self.preset.group, self.compute.device
+        return batch_random(purpose, self.seed, self.nimg, groups, group, device)
 
 
 def new_training(preset: Preset, seed: int, compute: Compute | None = None) -> Training:
@@ -136,9 +144,10 @@ class Pass:
 
     def random(self, purpose: str) -> BatchRandom:
         """What chance decides for `purpose`: the same at every call."""
-        training, group = self.training, self.training.preset.group
-        device = training.compute.device
-        return batch_random(purpose, training.seed, training.nimg, self.groups, group, device)
+        training = self.training
+        if training.inputs:
+            return training.inputs.random(purpose, self.groups, training.random)
+        return training.random(purpose, self.groups)
 
 
 def passes(training: Training, groups: int) -> list[Pass]:
@@ -193,11 +202,56 @@ class Sums:
 # -- the step
 
 
-def step(training: Training, real_img: Tensor) -> Values:
-    """Look at one batch: this process's share of it (N, 3, H, W) in [-1, 1]."""
+class Kind(NamedTuple):
+    """What a step has beside its usual."""
+
+    r1: bool
+    path_length: bool
+    ada: bool
+
+
+def step(training: Training, real_img: Tensor) -> dict[str, float]:
+    """Look at one batch: this process's share of it (N, 3, H, W) in [-1, 1]; what it was like."""
+    return ended_step(training, begun_step(training, real_img))
+
+
+def begun_step(training: Training, real_img: Tensor) -> Values:
+    """A step as far as it goes without waiting for a GPU; `ended_step` wants its values."""
+    preset, iteration = training.preset, training.nimg // training.preset.batch
+    kind = Kind(
+        r1=has_r1(preset) and iteration % R1_EVERY == 0,
+        path_length=has_path_length(preset) and iteration % PATH_LENGTH_EVERY == 0,
+        ada=preset.augment == "ada" and training.adaptation.p > 0,
+    )
+    if training.compute.cuda_graphs:
+        compute, p = partial(_computed_from, training, kind), training.adaptation.p
+        values = training.recordings.run(kind, compute, real_img, p, training.random)
+    else:
+        values = _computed(training, kind, real_img)
+    training.nimg += preset.batch
+    _update_ema(training)
+    return values
+
+
+def ended_step(training: Training, values: Values) -> dict[str, float]:
+    """The numbers that a step gave, when they are there."""
+    told = dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
+    _adapt(training, told)
+    return told
+
+
+def _computed_from(training: Training, kind: Kind, inputs: Inputs) -> Values:
+    training.inputs = inputs
+    try:
+        return _computed(training, kind, inputs.real_img)
+    finally:
+        training.inputs = None
+
+
+def _computed(training: Training, kind: Kind, real_img: Tensor) -> Values:
+    """All that moves the weights of the two networks."""
     preset = training.preset
     groups = preset.batch // preset.group
-    iteration = training.nimg // preset.batch
     todo = passes(training, groups)
     training.discriminator.iterate()
     # In one pass, the pictures that the discriminator learns from are judged for the generator,
@@ -206,13 +260,10 @@ def step(training: Training, real_img: Tensor) -> Values:
     values, real_means = _discriminator_step(training, real_img, todo, kept)
     values |= _generator_step(training, todo, kept, real_means)
     # The regularisers come last: until the generator's step the graph of its pictures is kept.
-    if has_r1(preset) and iteration % R1_EVERY == 0:
+    if kind.r1:
         values |= _r1_step(training, real_img, todo)
-    if has_path_length(preset) and iteration % PATH_LENGTH_EVERY == 0:
+    if kind.path_length:
         values |= _path_length_step(training, passes(training, max(1, groups // 2)))
-    training.nimg += preset.batch
-    _adapt(training, iteration, values)
-    _update_ema(training)
     return values
 
 
@@ -362,20 +413,21 @@ def _mixed(
 def _augmented(training: Training, images: Tensor, random: BatchRandom) -> Tensor:
     """What the discriminator is shown of (N, 3, H, W)."""
     if training.preset.augment == "ada":
-        return ada.augmented(images, random, training.adaptation.p)
+        p: float | Tensor = training.adaptation.p
+        return ada.augmented(images, random, training.inputs.p if training.inputs and p else p)
     return diffaug.augmented(images, random) if training.preset.augment == "fixed" else images
 
 
-def _adapt(training: Training, iteration: int, values: Values) -> None:
-    """Follow the signs of the real pictures' logits (the values gain what is to be told)."""
-    sign, batch = float(values.pop("sign_real")), training.preset.batch
-    values["r_t"] = torch.tensor(sign)
+def _adapt(training: Training, told: dict[str, float]) -> None:
+    """Follow the signs of the real pictures' logits; what is told gains r_t and p."""
+    batch = training.preset.batch
+    told["r_t"] = told.pop("sign_real")
     if training.preset.augment != "ada":
         return
-    training.adaptation.saw(sign * batch, batch)
-    if iteration % ada.INTERVAL == ada.INTERVAL - 1:
+    training.adaptation.saw(told["r_t"] * batch, batch)
+    if training.nimg // batch % ada.INTERVAL == 0:
         training.adaptation.adapt(training.preset.ada_target, batch * ada.INTERVAL)
-    values["ada_p"] = torch.tensor(training.adaptation.p)
+    told["ada_p"] = training.adaptation.p
 
 
 @torch.no_grad()
@@ -386,6 +438,5 @@ def _update_ema(training: Training) -> None:
     half_life_nimg = min(preset.ema_kimg * 1000, seen * preset.ema_ramp)
     weight = 1 - 0.5 ** (preset.batch / max(half_life_nimg, 1e-8))
     average, now = training.generator_ema, training.generator
-    for mean, parameter in zip(average.parameters(), now.parameters(), strict=True):
-        mean.lerp_(parameter, weight)
-    average.w_avg.lerp_(now.w_avg, weight)
+    means = [*average.parameters(), average.w_avg]
+    torch._foreach_lerp_(means, [*now.parameters(), now.w_avg], weight)

@@ -24,7 +24,7 @@ from machineray.gan.quality import LEAST_SAMPLES, Quality, affordable_samples
 from machineray.gan.randomness import batch_order
 from machineray.gan.sampling import grid, sample
 from machineray.gan.state import checkpoint_bytes, restore, snapshot_bytes, transfer
-from machineray.gan.steps import Training, Values, new_training, step
+from machineray.gan.steps import Training, begun_step, ended_step, new_training
 
 SNAPSHOTS_AT_LEAST = 10  # also in the shortest run: one wants to see it learn
 # In the beginning a checkpoint is due earlier: a kill costs a sixth of the work or 20 s.
@@ -137,10 +137,12 @@ def train(
     if resume is None and config.total_nimg and is_first:
         yield _snapshot(training, config, None, 0)
     start_time = tick_time = checkpoint_time = time.monotonic()
+    real_img = real_batch(images, config, training.nimg, compute)
     while training.nimg < config.total_nimg:
-        real_img = real_batch(images, config, training.nimg, compute)
         before = training.nimg
-        _add(sums, step(training, real_img), training.nimg)
+        begun = begun_step(training, real_img)
+        real_img = real_batch(images, config, training.nimg, compute)  # while a GPU computes
+        _add(sums, ended_step(training, begun), training.nimg)
         is_last = training.nimg >= config.total_nimg
         if _passes(before, training.nimg, preset.tick_kimg) or is_last:
             now = time.monotonic()
@@ -183,7 +185,9 @@ def real_batch(images: Pictures, config: Config, nimg: int, compute: Compute) ->
     chosen = [
         images[i][:, :, ::-1] if m else images[i] for i, m in zip(indices, mirrored, strict=True)
     ]
-    pixels = torch.from_numpy(np.stack(chosen)).to(compute.device)
+    pixels = torch.from_numpy(np.stack(chosen))
+    if compute.device.type == "cuda":  # else the copy would wait for the step before
+        pixels = pixels.pin_memory().to(compute.device, non_blocking=True)
     return pixels.to(torch.get_default_dtype()) / 127.5 - 1
 
 
@@ -207,9 +211,8 @@ def _snapshot(
     return Snapshot(training.nimg, data, grid(pictures, columns), measured)
 
 
-def _add(sums: dict[str, list[float]], values: Values, nimg: int) -> None:
-    for name, tensor in values.items():
-        value = float(tensor)
+def _add(sums: dict[str, list[float]], values: dict[str, float], nimg: int) -> None:
+    for name, value in values.items():
         if not math.isfinite(value):
             raise StageError(
                 f"{name} is {value} after {nimg / 1000:g} kimg: the training has diverged. The "
