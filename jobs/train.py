@@ -100,6 +100,10 @@ def train(
     ada_target: Annotated[
         float, typer.Option(min=-1, max=1, help="How sure the discriminator may be: E[sign D].")
     ] = 0.6,
+    ema_kimg: Annotated[
+        float | None,
+        typer.Option(min=0, help="Half-life of the average that draws; longer in long trainings."),
+    ] = None,
     micro_batch: Annotated[
         int, typer.Option(min=0, help="Pictures at a time, where memory is short; 0: all.")
     ] = 0,
@@ -131,7 +135,7 @@ def train(
     ] = 600.0,
 ) -> Iterator[Event]:
     """Train a generator and a discriminator; snapshots, grids and metrics on the way."""
-    chosen = chosen_preset(preset, generator, discriminator, batch, aug, ada_target)
+    chosen = chosen_preset(preset, generator, discriminator, batch, aug, ada_target, ema_kimg)
     total = total_kimg(preset, kimg)
     squares = input_stage(job)
     if squares is None or squares.stage != "augment":
@@ -161,7 +165,8 @@ def train(
             "ada_target": ada_target,
             "held_out": held_out,
             "init": sha256_of(first) if first else None,
-        },
+        }
+        | ({} if ema_kimg is None else {"ema_kimg": ema_kimg}),
         input={"from": squares.name, "sha256": digest, "credits": credits},
         indexes=[[seed]],
     )
@@ -216,6 +221,7 @@ def chosen_preset(
     batch: int | None,
     aug: Augment | None,
     ada_target: float,
+    ema_kimg: float | None,
 ) -> "Preset":
     """The preset of that name with what is chosen instead; UsageError for what cannot be."""
     from machineray.gan.presets import preset_named
@@ -226,6 +232,7 @@ def chosen_preset(
         "batch": batch,
         "augment": aug and aug.value,
         "ada_target": ada_target,
+        "ema_kimg": ema_kimg,
     }
     changed = {key: value for key, value in given.items() if value is not None}
     try:
