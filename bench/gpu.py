@@ -57,10 +57,10 @@ def main() -> None:
     parser.add_argument("--precision", action="append", choices=("fp32", "bf16"))
     parser.add_argument("--recorded", action="append", choices=("yes", "no"))
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--no-benchmark", action="store_true", help="cuDNN chooses unmeasured.")
+    parser.add_argument("--benchmark", action="store_true", help="cuDNN tries all it has first.")
     options = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = not options.no_benchmark
+    torch.backends.cudnn.benchmark = options.benchmark
     print(f"gpu: {torch.cuda.get_device_name(0)}, torch {torch.__version__}, TF32")
     print(
         f"{'preset':<15} {'batch':>5} {'in':>4} {'recorded':>8} {'img/s':>8} {'s/kimg':>7} "

@@ -288,7 +288,6 @@ def compute_of(
         raise UsageError("--cuda-graphs: for a training on one GPU; leave it out here")
     if is_cuda:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-        torch.backends.cudnn.benchmark = True
     # On a CPU it saves StyleGAN2 a tenth, and costs the light generator a seventh (DECISIONS.md).
     is_faster = is_cuda or preset.generator == preset.discriminator == "stylegan2"
     return Compute(

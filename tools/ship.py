@@ -18,7 +18,7 @@ import torch
 
 from jobs.audit import PAGE, REPORT, audited
 from jobs.networks import SHIPPED_FILE
-from jobs.training import BEST, NEWEST, machine_name, snapshot_rows, training_images
+from jobs.training import BEST, KID, NEWEST, snapshot_rows, training_images
 from machineray import __version__
 from machineray.dataset.store import Subset
 from machineray.gallery.page import training_page
@@ -30,12 +30,12 @@ from machineray.gan.quality import Quality, Reference, reference
 from machineray.gan.sampling import grid, sample
 from machineray.gan.state import coded, load_snapshot
 from machineray.imaging import decode, encode, from_array
-from machineray.runs import StageRun, json_bytes
+from machineray.runs import StageRun, json_bytes, json_lines
 from machineray.storage import open_store
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCS = PROJECT / "docs" / "model"
-SAMPLES, AUDITED, SHOWN_GRIDS, MEMORY_BYTES = 1000, 1000, 8, 10**9
+SAMPLES, AUDITED, SHOWN_GRIDS, SHOWN_ROWS, MEMORY_BYTES = 1000, 1000, 8, 300, 10**9
 
 
 def pictures_of(run: StageRun) -> Subset:
@@ -85,9 +85,11 @@ def show_training(train: StageRun, paintings: int) -> list[dict[str, Any]]:
         grids.append(Grid(row["nimg"] / 1000, Picture(name, small.width, small.height)))
     last = metrics[-1]
     seconds = last["seconds_total"]
-    page = Progress(last["kimg"], seconds, machine_name(), paintings, grids, metrics)
+    page = Progress(last["kimg"], seconds, last["machine"], paintings, grids, metrics)
     (DOCS / "index.html").write_text(training_page("shipped", page, __version__), "utf-8")
-    (DOCS / "metrics.jsonl").write_bytes(train.read("metrics.jsonl"))
+    shown = {row["nimg"] for row in evenly(metrics, SHOWN_ROWS)}
+    rows = [row for row in metrics if row["nimg"] in shown or KID in row]
+    (DOCS / "metrics.jsonl").write_bytes(json_lines(rows))
     return metrics
 
 

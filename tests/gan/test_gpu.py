@@ -9,11 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from machineray.errors import ConfigurationError
 from machineray.gan import steps
 from machineray.gan.compute import Compute
-from machineray.gan.memory import memory_watched
-from machineray.gan.presets import Preset, preset_named
+from machineray.gan.presets import Preset
 from machineray.gan.randomness import BatchRandom, batch_random
 from machineray.gan.recording import Recording
 from machineray.gan.sampling import sample
@@ -123,24 +121,3 @@ def test_a_snapshot_of_a_gpu_is_drawn_alike_by_a_cpu(
         sample(on_cpu, range(8)), sample(on_gpu, range(8)), strict=True
     ):
         assert np.abs(one.astype(int) - other).max() <= 2
-
-
-def test_where_memory_is_short_a_batch_that_fits_is_named() -> None:
-    preset = replace(preset_named("paintings256"), batch=64)
-    free, _ = torch.cuda.mem_get_info()
-    taken = torch.empty(free - 6 * 2**30, dtype=torch.uint8, device=GPU.device)
-    said = pytest.raises(ConfigurationError, match=r"--micro-batch \d+ was tried and fits")
-    with said, memory_watched(preset, RECORDED):
-        training = new_training(preset, 0, RECORDED)
-        for iteration in (1, 2, 3):
-            training.nimg = iteration * preset.batch
-            step(training, torch.zeros(64, 3, 256, 256, device=GPU.device))
-    del taken
-
-
-def test_compiled_networks_compute_the_same() -> None:
-    preset = replace(preset_named("tiny"), augment="none")
-    real_img = torch.rand(8, 3, 32, 32, device=GPU.device) * 2 - 1
-    plain = step(new_training(preset, 0, GPU), real_img)
-    compiled = step(new_training(preset, 0, replace(GPU, compile=True)), real_img)
-    assert compiled == pytest.approx(plain, rel=1e-2, abs=1e-2)
