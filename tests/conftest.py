@@ -19,8 +19,10 @@ from tests.browser import Browser, chromium
 settings.register_profile("machineray", deadline=None)
 settings.load_profile("machineray")
 
-# Before torch is loaded: test processes share the cores, see jobs.prepare_process.
+# Before NumPy and torch are loaded: test processes share the cores, see jobs.prepare_process. The
+# threads of NumPy's own library spin, too: a picture's scores took nine times the CPU time that way.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 PROJECT = Path(__file__).resolve().parent.parent
 KEY = "mray-test"
