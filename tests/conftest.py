@@ -7,8 +7,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -111,6 +113,37 @@ def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
                 return
         time.sleep(0.1)
     pytest.fail(f"the S3 server did not start:\n{log.read_text()[-2000:]}")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    rc: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def mray_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ended]:
+    """`mray_here(*words)`: the command line in this process; most of a short one is its start."""
+    from machineray.cli import main
+
+    monkeypatch.setenv("MRAY_DEBUG", "")  # --debug sets it
+
+    def run(*words: str) -> Ended:
+        monkeypatch.setattr("sys.argv", ["mray", *words])
+        try:
+            main()
+            code: Any = 0
+        except SystemExit as exit:
+            code = exit.code
+        told = capsys.readouterr()
+        return Ended(code or 0, told.out, told.err)
+
+    return run
 
 
 @pytest.fixture
