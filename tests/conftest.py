@@ -22,7 +22,7 @@ settings.register_profile("machineray", deadline=None)
 settings.load_profile("machineray")
 
 # Before NumPy and torch are loaded: test processes share the cores, see jobs.prepare_process. The
-# threads of NumPy's own library spin, too: a picture's scores took nine times the CPU time that way.
+# threads of NumPy's own library spin, too: curate's tests took six times the CPU time that way.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
