@@ -90,6 +90,8 @@ def server_command(folder: Path, port: int) -> list[str]:
     ports = [f"-{name}={free_port()}" for name in (*names, "s3.port.grpc")]
     off = ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"]
     off += ["-s3.autoCreateBucket=false"]
+    # A bucket takes a volume, and by itself it has one for each free GB of the disk.
+    off += ["-volume.max=1000"]
     return [
         *(str(program), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
         *(f"-s3.port={port}", f"-s3.config={folder}/s3.json", "-master.telemetry=false"),
