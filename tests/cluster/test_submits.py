@@ -53,7 +53,7 @@ def test_two_submits_at_the_same_moment_make_one_job(mray: Mray, cluster: Cluste
 
 @pytest.mark.usefixtures("trained")
 def test_markers_count_and_not_the_jobs_word(mray: Mray, cluster: Cluster, root: str) -> None:
-    words = ("--seeds", "0-191", "--shards", "2")
+    words = ("--seeds", "0-191", "--shards", "1")
     submit_generate(mray, *words)
     mray("wait", "demo/generate")
     output = StageRun(open_store(root), "demo", "generate")
