@@ -16,7 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -266,6 +266,14 @@ def _os_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"{error.filename or path}: {reason}") from error
 
 
+@cache
+def _service_descriptions() -> Any:
+    """What botocore reads of S3, its regions and endpoints: 2 MB of JSON, for all our sessions."""
+    from botocore.session import Session
+
+    return Session().get_component("data_loader")
+
+
 class S3Store:
     """A store in an S3 bucket. Address and credentials come by the AWS_* variables or files."""
 
@@ -280,6 +288,7 @@ class S3Store:
         import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
+        from botocore.session import Session
 
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 6},
@@ -291,7 +300,9 @@ class S3Store:
             response_checksum_validation="when_required",
         )
         try:
-            session = boto3.session.Session()  # the default one would keep old credentials
+            own = Session()  # the default one would keep old credentials
+            own.register_component("data_loader", _service_descriptions())
+            session = boto3.session.Session(botocore_session=own)
             return session.client(
                 "s3", config=config, region_name=session.region_name or "us-east-1"
             )

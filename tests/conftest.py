@@ -7,8 +7,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -19,8 +21,10 @@ from tests.browser import Browser, chromium
 settings.register_profile("machineray", deadline=None)
 settings.load_profile("machineray")
 
-# Before torch is loaded: test processes share the cores, see jobs.prepare_process.
+# Before NumPy and torch are loaded: test processes share the cores, see jobs.prepare_process. The
+# threads of NumPy's own library spin, too: curate's tests took six times the CPU time that way.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 PROJECT = Path(__file__).resolve().parent.parent
 KEY = "mray-test"
@@ -86,6 +90,8 @@ def server_command(folder: Path, port: int) -> list[str]:
     ports = [f"-{name}={free_port()}" for name in (*names, "s3.port.grpc")]
     off = ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"]
     off += ["-s3.autoCreateBucket=false"]
+    # A bucket takes a volume, and by itself it has one for each free GB of the disk.
+    off += ["-volume.max=1000"]
     return [
         *(str(program), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
         *(f"-s3.port={port}", f"-s3.config={folder}/s3.json", "-master.telemetry=false"),
@@ -109,6 +115,37 @@ def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
                 return
         time.sleep(0.1)
     pytest.fail(f"the S3 server did not start:\n{log.read_text()[-2000:]}")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    rc: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def mray_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ended]:
+    """`mray_here(*words)`: the command line in this process; most of a short one is its start."""
+    from machineray.cli import main
+
+    monkeypatch.setenv("MRAY_DEBUG", "")  # --debug sets it
+
+    def run(*words: str) -> Ended:
+        monkeypatch.setattr("sys.argv", ["mray", *words])
+        try:
+            main()
+            code: Any = 0
+        except SystemExit as exit:
+            code = exit.code
+        told = capsys.readouterr()
+        return Ended(code or 0, told.out, told.err)
+
+    return run
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from jobs import command
 from machineray import __version__
 from machineray.stages import STAGES, TOOLS
 
+pytestmark = pytest.mark.xdist_group("cli")  # one root for all
+
 MRAY = str(Path(sys.executable).with_name("mray"))
 HEAVY = ("torch", "numpy", "PIL", "boto3", "kubernetes", "rich")
 HELP_OF_TYPER = 2.5  # times the CPU time that importing typer takes

@@ -29,9 +29,9 @@ OPTIONS = {
     "generate": ["--seeds", "0-3"],
     "finish": [],
     "gallery": [],
-    "walk": ["--seeds", "3,5,8", "--seconds", "6"],
-    "explore": ["--directions", "3"],
-    "project": ["--picture", "PICTURE", "--steps", "30", "--starts", "8"],
+    "walk": ["--seeds", "3,5,8", "--seconds", "6", "--side", "32"],
+    "explore": ["--seeds", "3,5", "--psis", "0,1", "--directions", "2"],
+    "project": ["--picture", "PICTURE", "--steps", "20", "--starts", "3"],
 }
 ALL = (*STAGES, *TOOLS)
 FORTY = ["--seeds", "0-39"]

@@ -16,7 +16,7 @@ from machineray.storage import Store, open_store
 pytestmark = pytest.mark.xdist_group("s3")
 
 MRAY = str(Path(sys.executable).with_name("mray"))
-PAINTINGS, SEEDS, SAMPLE_PX = 12, 4, 32
+PAINTINGS, SEEDS, SAMPLE_PX = 6, 4, 32
 
 
 def pipeline(folder: Path, root: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +36,7 @@ def hashes(store: Store, prefix: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def folder(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of twelve paintings, as a user would have it: no catalog beside them."""
+    """A folder of six paintings, as a user would have it: no catalog beside them."""
     folder = tmp_path_factory.mktemp("in") / "My Paintings"
     folder.mkdir()
     for path in sorted(paintings.glob("*.jpg"))[:PAINTINGS]:

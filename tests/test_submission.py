@@ -1,9 +1,6 @@
 """`mray submit --dry-run` over a real S3 server: what would be created, and what is refused."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,34 +13,37 @@ from machineray import drive
 from machineray.config import Profile
 from machineray.storage import open_store
 from machineray.submission import Wanted
+from tests.conftest import Ended
 
 pytestmark = pytest.mark.xdist_group("s3")
-MRAY = str(Path(sys.executable).with_name("mray"))
-Submit = Callable[..., subprocess.CompletedProcess[str]]
+Submit = Callable[..., Ended]
 
 
 @pytest.fixture
-def submit(s3_root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Submit:
+def submit(
+    s3_root: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mray_here: Callable[..., Ended],
+) -> Submit:
     """`submit(*words)` for a root in the bucket, with no cluster anywhere."""
     for name in ("KUBECONFIG", "MRAY_ROOT", "MRAY_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     text = f'[profiles.default]\nroot = "{s3_root}"\nregistry = "ghcr.io/lab"\n'
     (tmp_path / "mray.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
 
-    def run(*words: str, dry: bool = True) -> subprocess.CompletedProcess[str]:
-        command = [MRAY, "submit", *words, *(["--dry-run"] if dry else [])]
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ}
-        )
+    def run(*words: str, dry: bool = True) -> Ended:
+        return mray_here("submit", *words, *(["--dry-run"] if dry else []))
 
     return run
 
 
 def manifest(submit: Submit, *words: str) -> Any:
     ended = submit(*words)
-    assert ended.returncode == 0, ended.stderr
-    return yaml.safe_load(ended.stdout)
+    assert ended.rc == 0, ended.err
+    return yaml.safe_load(ended.out)
 
 
 def test_a_dry_run_shows_the_job_and_writes_nothing(submit: Submit, s3_root: str) -> None:
@@ -111,7 +111,7 @@ NOTHING = {"trained": None, "paintings": None}
 
 
 def test_help_of_a_pipeline_says_whose_the_pods_options_are(submit: Submit) -> None:
-    text = " ".join(submit("pipeline", "--help", dry=False).stdout.split())
+    text = " ".join(submit("pipeline", "--help", dry=False).out.split())
     assert "--memory <str> Of each pod of every stage" in text
     assert "GPUs a pod of the training." in text
     assert "--image" not in text and "--input" not in text
@@ -121,8 +121,8 @@ def test_help_of_a_pipeline_says_whose_the_pods_options_are(submit: Submit) -> N
 def test_a_submits_dry_run_is_not_the_trainings_own(submit: Submit, s3_root: str) -> None:
     """`mray run train --dry-run` measures; a submit shows the Job."""
     ended = submit("train", "--run", "klee")
-    assert ended.returncode == 3
-    assert "klee/augment is not complete" in ended.stderr
+    assert ended.rc == 3
+    assert "klee/augment is not complete" in ended.err
 
 
 def test_a_pipeline_is_one_small_job_that_may_speak_to_the_api(submit: Submit) -> None:
@@ -174,14 +174,14 @@ def test_what_is_refused_before_anything_is_created(
     submit: Submit, s3_root: str, words: str, exit_code: int, message: str
 ) -> None:
     ended = submit(*words.split())
-    assert ended.returncode == exit_code, ended.stderr
-    assert message in " ".join(ended.stderr.replace("│", " ").split())
-    assert "Traceback" not in ended.stderr
+    assert ended.rc == exit_code, ended.err
+    assert message in " ".join(ended.err.replace("│", " ").split())
+    assert "Traceback" not in ended.err
     assert list(open_store(s3_root).list()) == []
 
 
 def test_without_a_cluster_the_way_to_one_is_told(submit: Submit, tmp_path: Path) -> None:
     ended = submit("collect", "--run", "klee", "--image", "r.io/x@sha256:" + "0" * 64, dry=False)
-    assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1
-    assert "KUBECONFIG" in ended.stderr
+    assert ended.rc == 2
+    assert ended.err.count("\n") == 1
+    assert "KUBECONFIG" in ended.err

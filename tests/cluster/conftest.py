@@ -143,18 +143,19 @@ def digest_of_the_code() -> str:
 
 
 @pytest.fixture(scope="session")
-def trained_folder(pytestconfig: pytest.Config) -> Path:
-    """A folder root with a run "demo" of few paintings, complete up to train at the preset tiny.
+def made_folder(pytestconfig: pytest.Config) -> Path:
+    """Folder roots with a run "demo" of few paintings, at the preset tiny.
 
-    Made once: all test processes share it, and the next call of pytest as long as the code is this.
+    "trained" is complete up to train; "finished" has two samples and their artworks, too. Made
+    once: all test processes share them, and the next call of pytest as long as the code is this.
     """
     kept = pytestconfig.cache.mkdir("trained")
     of_this_code = kept / digest_of_the_code()
-    folder, paintings = of_this_code / "root", of_this_code / "paintings"
+    folder, paintings = of_this_code / "trained", of_this_code / "paintings"
     with (kept / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (of_this_code / "whole").exists():  # another made it while this one waited, or before
-            return folder
+            return of_this_code
         for old in kept.iterdir():
             if old.is_dir():
                 shutil.rmtree(old)
@@ -169,28 +170,38 @@ def trained_folder(pytestconfig: pytest.Config) -> Path:
             ("augment", "--resolution", "32"),
             ("train", "--preset", "tiny", "--kimg", "0.1"),
         ):
-            place = ("--run", "demo", "--root", str(folder), "--workers", "1")
-            subprocess.run([MRAY, "run", *words, *place], check=True, capture_output=True)
+            done_here(folder, *words)
+        shutil.copytree(folder, of_this_code / "finished")
+        for words in (("generate", "--seeds", "0-1"), ("finish",)):
+            done_here(of_this_code / "finished", *words)
         (of_this_code / "whole").touch()
-    return folder
+    return of_this_code
 
 
-@pytest.fixture
-def trained(root: str, trained_folder: Path) -> str:
-    """The root, with that run in it; the run's name."""
-    store = open_store(root)
-    local = open_store(trained_folder)
+def done_here(folder: Path, *words: str) -> None:
+    """A stage of the run, on this machine."""
+    place = ("--run", "demo", "--root", str(folder), "--workers", "1")
+    subprocess.run([MRAY, "run", *words, *place], check=True, capture_output=True)
+
+
+def copied(folder: Path, root: str) -> str:
+    """A folder's run, put into the root; its name."""
+    store, local = open_store(root), open_store(folder)
     for stored in local.list():
         store.write(stored.key, local.read(stored.key))
     return "demo"
 
 
 @pytest.fixture
-def finished(mray: Mray, trained: str, root: str) -> str:
-    """The trained run with two samples and their artworks: every stage finds its input."""
-    for words in (("generate", "--seeds", "0-1"), ("finish",)):
-        mray("run", *words, "--run", trained, "--root", root, "--workers", "1")
-    return trained
+def trained(root: str, made_folder: Path) -> str:
+    """The root, with the trained run in it; the run's name."""
+    return copied(made_folder / "trained", root)
+
+
+@pytest.fixture
+def finished(root: str, made_folder: Path) -> str:
+    """The root, with the finished run in it: every stage finds its input; the run's name."""
+    return copied(made_folder / "finished", root)
 
 
 @pytest.fixture

@@ -35,6 +35,11 @@ def everybody(_: Asked) -> bool:
     return True
 
 
+def is_a_sample(asked: Asked) -> bool:
+    """The writing of one."""
+    return asked.method == "PUT" and "/seed" in asked.path
+
+
 @dataclass
 class Front:
     """The door, and what it was asked: `refuses` and `holds` say whom it gives 503, or nothing."""

@@ -20,12 +20,17 @@ OUT_OF_MEMORY = "out of memory"
 Answer = TypeVar("Answer")
 
 
-def until(what: str, ask: Callable[[], Answer], seconds: float = PATIENCE_SECONDS) -> Answer:
+def until(
+    what: str,
+    ask: Callable[[], Answer],
+    seconds: float = PATIENCE_SECONDS,
+    pause_seconds: float = 0.3,
+) -> Answer:
     """The first answer that is true."""
     deadline = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
-        time.sleep(0.3)
+        time.sleep(pause_seconds)
     return answer
 
 
@@ -95,7 +100,8 @@ def status_says(mray: Mray, what: str, *wanted: str, seconds: float = 60) -> str
         return told[-1] if all(words in told[-1] for words in wanted) else ""
 
     try:
-        return until(f"status says {wanted}", ask, seconds)
+        # Each question is a process, and takes from the pods what it asks about.
+        return until(f"status says {wanted}", ask, seconds, pause_seconds=2.0)
     except AssertionError as error:
         raise AssertionError(f"{error}; it says:\n{told[-1]}") from error
 

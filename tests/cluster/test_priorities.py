@@ -6,7 +6,7 @@ from machineray.kube.cluster import Cluster
 from machineray.runs import StageRun
 from machineray.storage import open_store
 from tests.cluster.conftest import SMALL, Mray, on_the_cluster
-from tests.cluster.front import Asked, Front
+from tests.cluster.front import Front, is_a_sample
 from tests.cluster.support import catalog, gpus_of_the_cluster, pods, until
 
 pytestmark = [*on_the_cluster(600), pytest.mark.xdist_group("gpus")]  # they want all of them
@@ -14,10 +14,6 @@ pytestmark = [*on_the_cluster(600), pytest.mark.xdist_group("gpus")]  # they wan
 
 def running(cluster: Cluster, stage: str) -> list[str]:
     return [name for name in pods(cluster, "Running") if f"-{stage}-" in name]
-
-
-def is_a_sample(asked: Asked) -> bool:
-    return asked.method == "PUT" and "/seed" in asked.path
 
 
 @pytest.mark.usefixtures("trained")

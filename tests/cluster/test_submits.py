@@ -10,6 +10,7 @@ from machineray.kube.cluster import Cluster
 from machineray.runs import StageRun
 from machineray.storage import open_store
 from tests.cluster.conftest import SMALL, Mray, on_the_cluster
+from tests.cluster.front import Front, is_a_sample
 from tests.cluster.support import (
     catalog,
     driver_pods,
@@ -27,11 +28,13 @@ pytestmark = on_the_cluster(600)
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_second_submit_makes_no_second_job(mray: Mray, cluster: Cluster) -> None:
-    words = ("--seeds", "0-1535", "--shards", "1")  # enough to be at work at the second submit
-    assert "Job mray-demo-generate-" in submit_generate(mray, *words)
-    uid = only_job(cluster)["metadata"]["uid"]
-    assert "already running" in submit_generate(mray, *words)
+def test_a_second_submit_makes_no_second_job(mray: Mray, cluster: Cluster, front: Front) -> None:
+    words = ("--seeds", "0-31", "--shards", "1")
+    with front.holding(is_a_sample):  # it is at work at the second submit
+        assert "Job mray-demo-generate-" in submit_generate(mray, *words)
+        uid = only_job(cluster)["metadata"]["uid"]
+        until("it draws", lambda: front.held)
+        assert "already running" in submit_generate(mray, *words)
     mray("wait", "demo/generate")
     assert "already done" in submit_generate(mray, *words)
     text = submit_generate(mray, *words, "--psi", "0.5", rc=2)
@@ -50,7 +53,7 @@ def test_two_submits_at_the_same_moment_make_one_job(mray: Mray, cluster: Cluste
 
 @pytest.mark.usefixtures("trained")
 def test_markers_count_and_not_the_jobs_word(mray: Mray, cluster: Cluster, root: str) -> None:
-    words = ("--seeds", "0-191", "--shards", "2")
+    words = ("--seeds", "0-191", "--shards", "1")
     submit_generate(mray, *words)
     mray("wait", "demo/generate")
     output = StageRun(open_store(root), "demo", "generate")
@@ -79,15 +82,14 @@ def end_driver(cluster: Cluster, namespace: str, stage: str, harm: Harm) -> dict
     return stage_jobs(cluster)
 
 
-@pytest.mark.parametrize("harm", [kill_pod, evict_pod])
 @pytest.mark.usefixtures("trained")
-def test_a_driver_that_is_ended_twice_makes_each_job_once(
-    mray: Mray, cluster: Cluster, namespace: str, root: str, harm: Harm
+def test_a_driver_that_is_killed_and_then_evicted_makes_each_job_once(
+    mray: Mray, cluster: Cluster, namespace: str, root: str
 ) -> None:
     words = ("--trained", "demo/train", "--run", "more", "--seeds", "0-7")
     mray("submit", "pipeline", *words, *SMALL)
-    seen = end_driver(cluster, namespace, "generate", harm)
-    seen |= end_driver(cluster, namespace, "finish", harm)
+    seen = end_driver(cluster, namespace, "generate", kill_pod)
+    seen |= end_driver(cluster, namespace, "finish", evict_pod)
     mray("wait", "more/pipeline")
     seen |= stage_jobs(cluster)
     assert Counter(seen.values()) == dict.fromkeys(("pipeline", "generate", "finish", "gallery"), 1)

@@ -11,6 +11,8 @@ from PIL import Image
 from machineray.curate.contact_sheet import contact_sheet
 from machineray.runs import Row
 
+pytestmark = pytest.mark.xdist_group("browser")  # one Chromium for all
+
 MANY = 1000
 
 

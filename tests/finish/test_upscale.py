@@ -57,8 +57,14 @@ def textured() -> np.ndarray:
     return (pixels + rng.normal(0, 8, pixels.shape)).round().clip(0, 255).astype(np.uint8)
 
 
-def test_tiles_leave_no_seam(textured: np.ndarray) -> None:
-    whole = upscale(textured)
+@pytest.fixture(scope="module")
+def whole(textured: np.ndarray) -> np.ndarray:
+    """What is made of it in one piece."""
+    return upscale(textured)
+
+
+@pytest.mark.xdist_group("whole")
+def test_tiles_leave_no_seam(textured: np.ndarray, whole: np.ndarray) -> None:
     difference = levels(upscale(textured, tile=32), whole)
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1e-2
@@ -66,10 +72,10 @@ def test_tiles_leave_no_seam(textured: np.ndarray) -> None:
     assert levels(upscale(textured, tile=32, halo=2), whole).max() > 5
 
 
+@pytest.mark.xdist_group("whole")
 def test_blocks_inside_the_network_fit_exactly(
-    textured: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    textured: np.ndarray, whole: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = upscale(textured)
     monkeypatch.setattr(rrdn, "BLOCK_PX", 23)
     difference = levels(upscale(textured), whole)
     assert (difference > 0).mean() < 1e-4

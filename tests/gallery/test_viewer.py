@@ -11,6 +11,8 @@ from machineray.gallery.page import Colophon, Work, gallery_page
 from machineray.gallery.pictures import previews
 from machineray.gallery.rooms import Credit, Grid, Progress
 
+pytestmark = pytest.mark.xdist_group("browser")  # one Chromium for all
+
 SIZES = [(1200, 900), (700, 1000), (800, 800), (1500, 600), (600, 1100), (900, 700), (640, 640)]
 
 

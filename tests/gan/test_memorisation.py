@@ -23,6 +23,8 @@ from machineray.gan.memorisation import (
     thumbnail,
 )
 
+pytestmark = pytest.mark.xdist_group("memorisation")  # one bank for all
+
 Picture = NDArray[np.uint8]
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "paintings").glob("*.jpg"))
 SIDE = 96

@@ -78,10 +78,10 @@ def test_every_combination_trains_resumes_and_draws_in_any_shape(
         0, 256, (5, 3, size.height, size.width), dtype=np.uint8
     )
 
-    events = list(train(Config(preset, kimg=0.024), images))
-    stopped = list(train(Config(preset, kimg=0.024), images, stop=lambda: True))
+    events = list(train(Config(preset, kimg=0.016), images))
+    stopped = list(train(Config(preset, kimg=0.016), images, stop=lambda: True))
     middle = next(event for event in stopped if isinstance(event, Checkpoint))
-    resumed = list(train(Config(preset, kimg=0.024), images, resume=middle.data))
+    resumed = list(train(Config(preset, kimg=0.016), images, resume=middle.data))
 
     ticks = [event.values for event in events if isinstance(event, Tick)]
     assert all(np.isfinite(list(values.values())).all() for values in ticks)

@@ -28,7 +28,7 @@ from machineray.gan.world import World, joined_world
 pytestmark = pytest.mark.xdist_group("world")  # trained in two processes once
 
 KINDS = ("stylegan2-stylegan2", "light-projected", "stylegan2-projected", "light-stylegan2")
-SHORT_KIMG, KIMG = 0.008, 0.024
+SHORT_KIMG, KIMG = 0.008, 0.016
 INPUT_PX = 32  # of the frozen features, instead of 128: double precision is slow there
 
 

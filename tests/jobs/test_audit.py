@@ -17,6 +17,8 @@ from machineray.gan import sampling
 from machineray.runs import StageRun
 from machineray.storage import open_store
 
+pytestmark = pytest.mark.xdist_group("audit")  # one audit for all
+
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "paintings").glob("*.jpg"))
 SIDE, SEEN, UNSEEN = 64, 12, 20
 
@@ -29,8 +31,8 @@ def paintings() -> list[tuple[str, NDArray[np.uint8]]]:
     return found
 
 
-@pytest.fixture(autouse=True)
-def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def few_samples() -> Iterator[None]:
     """Six samples: five of noise, and seed 3 is the mirror image of the third painting."""
     copy = np.ascontiguousarray(paintings()[2][1][:, ::-1])
 
@@ -39,15 +41,18 @@ def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
             noise = np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
             yield seed, copy if seed == 3 else noise
 
-    monkeypatch.setattr(sampling, "sample", drawn)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "sample", drawn)
+        yield
 
 
-@pytest.fixture
-def output(tmp_path: Path) -> StageRun:
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> StageRun:
+    folder = tmp_path_factory.mktemp("audit")
     shape = (SEEN + UNSEEN, 3, SIDE, SIDE)
-    store = cached_store(tmp_path / "squares", "s", shape, paintings, 0)
+    store = cached_store(folder / "squares", "s", shape, paintings, 0)
     seen, unseen = Subset(store, range(SEEN)), Subset(store, range(SEEN, SEEN + UNSEEN))
-    output = StageRun(open_store(tmp_path / "root"), "klee", "train")
+    output = StageRun(open_store(folder / "root"), "klee", "train")
     written = list(audited(output, torch.nn.Identity(), 6, seen, unseen))  # type: ignore[arg-type]
     assert written[-2:] == [PAGE, REPORT]
     return output

@@ -13,6 +13,8 @@ from jobs.generate import generate
 from jobs.train import train
 from machineray.errors import InputError, NotFoundError, UsageError
 
+pytestmark = pytest.mark.xdist_group("generate")  # one network for all
+
 
 @pytest.fixture(scope="module")
 def root(two_pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

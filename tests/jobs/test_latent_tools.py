@@ -29,6 +29,8 @@ from machineray.film import frames_of
 from machineray.shards import Part
 from machineray.storage import open_store
 
+pytestmark = pytest.mark.xdist_group("s3")  # one root for all, also for those that want a bucket
+
 Tool = Callable[..., Iterator[Any]]
 SIDE = 32
 SHORT: dict[Tool, dict[str, Any]] = {
@@ -324,7 +326,6 @@ def test_it_reads_a_training_or_a_snapshot(root: Path, tool: Tool, picture: str)
     assert not (root / "runs" / "mistaken").exists()
 
 
-@pytest.mark.xdist_group("s3")
 @pytest.mark.parametrize("tool", SHORT, ids=lambda tool: tool.__name__)
 def test_on_a_bucket_it_is_the_same(root: Path, tool: Tool, picture: str, s3_root: str) -> None:
     """Snapshot, picture and what is written are in the bucket."""

@@ -19,6 +19,8 @@ from machineray.gan.state import load_snapshot
 from machineray.log import Event, Note
 from tests.jobs.conftest import fill_with_blots
 
+pytestmark = pytest.mark.xdist_group("shapes")  # one run for all
+
 WIDTH, HEIGHT = 24, 32
 
 

@@ -34,6 +34,8 @@ from machineray.errors import (
 from machineray.log import Event, Note, Progress
 from machineray.runs import parsed_lines
 
+pytestmark = pytest.mark.xdist_group("train")  # one whole training for all
+
 BATCH = 8
 NIMG = 6 * BATCH
 

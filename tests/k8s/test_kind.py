@@ -127,7 +127,7 @@ def test_the_demo_runs_in_a_cluster_that_is_there(
     monkeypatch.setenv("CONTEXT", cluster("config", "current-context").stdout.strip())
     monkeypatch.setenv("TAG", os.environ.get("TAG") or "dev")
     monkeypatch.setenv("RUN", name)
-    monkeypatch.setenv("DEMO", "--kimg 0.2 --seeds 0-3")
+    monkeypatch.setenv("DEMO", "--kimg 0.04 --seeds 0-3")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     results = PROJECT / "mray-data" / "kind" / name
     try:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from machineray.cli import main
 from machineray.runs import Marker, StageRun, described_run
 from machineray.stages import STAGES
 from machineray.storage import Store, open_store
+from tests.conftest import Ended
 
 pytestmark = [pytest.mark.xdist_group("s3"), pytest.mark.usefixtures("fast")]
 
@@ -51,13 +51,6 @@ class Jobs:
         return self.made[-1]["spec"]["template"]["spec"]["containers"][0]["args"]  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class Ended:
-    rc: int
-    out: str
-    err: str
-
-
 Mray = Callable[..., Ended]
 
 
@@ -86,29 +79,17 @@ def mray(
     jobs: Jobs,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    mray_here: Mray,
 ) -> Mray:
     """`mray(*words)` in this process, with a profile of the root and of images by digest."""
     for name in ("MRAY_ROOT", "MRAY_PROFILE", "MRAY_SETTINGS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setenv("MRAY_DEBUG", "")
     monkeypatch.chdir(tmp_path)
     lines = [f'{name} = "r.io/mray-{name}@sha256:{"0" * 64}"' for name in IMAGES]
     text = [f'[profiles.default]\nroot = "{s3_root}"', "[profiles.default.images]", *lines]
     Path("mray.toml").write_text("\n".join(text) + "\n")
-
-    def run(*words: str) -> Ended:
-        monkeypatch.setattr("sys.argv", ["mray", *words])
-        try:
-            main()
-            code: Any = 0
-        except SystemExit as exit:
-            code = exit.code
-        told = capsys.readouterr()
-        return Ended(code or 0, told.out, told.err)
-
-    return run
+    return mray_here
 
 
 def refused(ended: Ended, exit_code: int) -> str:

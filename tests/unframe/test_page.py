@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
@@ -97,6 +98,7 @@ def test_many_pictures_are_on_several_pages() -> None:
     assert {"boxes.html", "boxes-3.html"} <= set(pages["boxes-2.html"].addresses)
 
 
+@pytest.mark.xdist_group("browser")  # one Chromium for all
 def test_ticks_gather_ids_in_a_browser(browser: Any, tmp_path: Path) -> None:
     (tmp_path / "thumbnails").mkdir()
     for name in "abc":
