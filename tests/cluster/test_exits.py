@@ -29,21 +29,21 @@ pytestmark = on_the_cluster(600)
 BAD_INPUT = 65
 ENDS: dict[int, int | str] = {
     1: 1,
-    2: 3,
-    3: 126,
-    4: 130,
-    5: 134,
-    6: 137,
-    7: 139,
-    8: 143,
-    9: 255,
-    10: OUT_OF_MEMORY,
-    11: BAD_INPUT,
+    3: 3,
+    5: 126,
+    7: 130,
+    9: 134,
+    11: 137,
+    12: 139,
+    13: 143,
+    15: 255,
+    16: OUT_OF_MEMORY,
+    18: BAD_INPUT,
 }
-INDEXES = 12
-HALFWAY = (1, 8, 10)  # in their first life these do half of their share before they end
+INDEXES = 20
+HALFWAY = (1, 13, 16)  # in their first life these do half of their share before they end
 SCRIPT = """
-half() { python -m jobs.generate "$@" --index $JOB_COMPLETION_INDEX --of 24; }
+half() { python -m jobs.generate "$@" --index $JOB_COMPLETION_INDEX --of 40; }
 hog() { exec python -c "b = [bytes([1]) * (1 << 20) for _ in range(1 << 20)]"; }
 case $FAILURES/$JOB_COMPLETION_INDEX in
 %s
@@ -73,33 +73,33 @@ def test_each_exit_code_has_its_consequence(
     mray: Mray, cluster: Cluster, namespace: str, root: str, tmp_path: Path
 ) -> None:
     """Bad input fails its index at once; every other end is tried again and goes on half-way."""
-    words = ("--seeds", "0-767", "--shards", str(INDEXES), "--parallelism", "7")
+    words = ("--seeds", "0-1279", "--shards", str(INDEXES), "--parallelism", "7")
     with patched(tmp_path, script()):
         submit_generate(mray, *words)
     text = said(mray("wait", "demo/generate", rc=1))
-    assert "1 of 12 indexes failed (11): bad input (exit code 65)" in text
+    assert "1 of 20 indexes failed (18): bad input (exit code 65)" in text
     state = job_state(only_job(cluster))
-    assert (state.state, state.done, state.failed) == ("failed", INDEXES - 1, (11,))
+    assert (state.state, state.done, state.failed) == ("failed", INDEXES - 1, (18,))
 
     ends = {index: [end_of(pod) for pod in pods_of(cluster, index)] for index in range(INDEXES)}
     tried = {index: [end, 0] for index, end in ENDS.items() if end != BAD_INPUT}
     calm = {index: [0] for index in range(INDEXES) if index not in ENDS}
-    assert ends == tried | calm | {11: [BAD_INPUT]}
+    assert ends == tried | calm | {18: [BAD_INPUT]}
     for index in HALFWAY:
         heir = pods_of(cluster, index)[-1]["metadata"]["name"]
         log = kubectl("-n", namespace, "logs", heir)
         assert log.startswith("generate: 32/64 samples"), log  # what was done is not done again
 
     output = StageRun(open_store(root), "demo", "generate")
-    assert output.done_indexes() == tuple(index for index in range(24) if index % 12 != 11)
+    assert output.done_indexes() == tuple(index for index in range(40) if index % 20 != 18)
     kept = {index: output.done(index) for index in output.done_indexes()}
     status = said(mray("status", "demo/generate"))
-    assert "failed" in status and "704/768" in status
-    assert "1 of 12 indexes failed (11): bad input (exit code 65)" in status
+    assert "failed" in status and "1216/1280" in status
+    assert "1 of 20 indexes failed (18): bad input (exit code 65)" in status
 
-    assert "2 (of 24) indexes in 2 pods" in submit_generate(mray, *words)
+    assert "2 (of 40) indexes in 2 pods" in submit_generate(mray, *words)
     mray("wait", "demo/generate")
-    assert [row["seed"] for row in catalog(root)] == list(range(768))
+    assert [row["seed"] for row in catalog(root)] == list(range(1280))
     assert {index: output.done(index) for index in kept} == kept
 
 

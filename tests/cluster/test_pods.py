@@ -59,15 +59,15 @@ def disturbed(cluster: Cluster, namespace: str, kills: int, waiting: Callable[[]
 def test_killed_and_evicted_pods_lose_nothing_and_repeat_nothing(
     mray: Mray, cluster: Cluster, namespace: str, root: str, tmp_path: Path
 ) -> None:
-    submit_generate(mray, "--seeds", "0-319", "--shards", "10", "--parallelism", "4")
+    submit_generate(mray, "--seeds", "0-639", "--shards", "20", "--parallelism", "4")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(mray, "wait", "demo/generate")
         assert disturbed(cluster, namespace, 4, waiting.done) == 5
         waiting.result()
-    assert job_state(only_job(cluster)).done == 10
+    assert job_state(only_job(cluster)).done == 20
     rows = catalog(root)
-    assert [row["seed"] for row in rows] == list(range(320))
-    store, seeds = open_store(root), [0, 31, 32, 175, 319]
+    assert [row["seed"] for row in rows] == list(range(640))
+    store, seeds = open_store(root), [0, 31, 32, 350, 639]
     drawn = {row["seed"]: sha256_of(store.read(row["key"])) for row in rows if row["seed"] in seeds}
     assert drawn == local_samples(mray, root, tmp_path, seeds)
 
