@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from machineray.gan.presets import Preset, preset_named
+from machineray.gan.steps import Training
 
 SMALL = {
     "resolution": 16,
@@ -21,6 +23,18 @@ SMALL = {
     "batch": 4,
     "group": 4,
 }
+
+# Of steps: each kind as usual, each recorded and run, and one of them once more.
+ITERATIONS = (0, 1, 4, 16, 2, 8, 3)
+
+
+def state_of(training: Training) -> list[Tensor]:
+    """All that a training remembers between two steps."""
+    networks = (training.generator, training.discriminator, training.generator_ema)
+    weights = [value for network in networks for value in network.state_dict().values()]
+    optimizers = (training.optimizer_g, training.optimizer_d)
+    moments = [value for optimizer in optimizers for value in optimizer.tensors().values()]
+    return [*weights, *moments, training.pl_mean]
 
 
 def compilers_loaded_by(code: str, folder: Path | None = None) -> str:

@@ -16,15 +16,15 @@ from machineray.gan.randomness import BatchRandom, batch_random
 from machineray.gan.recording import Recording
 from machineray.gan.sampling import sample
 from machineray.gan.state import checkpoint_bytes, load_snapshot, restore
-from machineray.gan.steps import Training, new_training, step
+from machineray.gan.steps import new_training, step
 from machineray.gan.training import Checkpoint, Config, Snapshot, train
 from machineray.gan.world import World
+from tests.gan.conftest import ITERATIONS, state_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
 CPU, GPU = Compute(), Compute(World(device=torch.device("cuda", 0)))
 RECORDED = replace(GPU, cuda_graphs=True)
-ITERATIONS = (0, 1, 4, 16, 2, 8, 3)  # each kind of step as usual, recorded, and once more
 
 
 @pytest.fixture(autouse=True)
@@ -66,14 +66,6 @@ def test_a_gpu_computes_what_a_cpu_computes(
         training = new_training(preset, 0, compute)
         training.adaptation.p = 0.5
         assert step(training, real_img.to(GPU.device)) == pytest.approx(plain, rel=1e-3, abs=1e-4)
-
-
-def state_of(training: Training) -> list[Tensor]:
-    networks = (training.generator, training.discriminator, training.generator_ema)
-    weights = [value for network in networks for value in network.state_dict().values()]
-    optimizers = (training.optimizer_g, training.optimizer_d)
-    moments = [value for optimizer in optimizers for value in optimizer.tensors().values()]
-    return [*weights, *moments, training.pl_mean]
 
 
 @pytest.mark.parametrize("augment", ["ada", "fixed"])

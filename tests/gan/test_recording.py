@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 from machineray.gan.compute import Compute
 from machineray.gan.presets import AugmentKind, Preset
 from machineray.gan.steps import Training, new_training, step
+from tests.gan.conftest import ITERATIONS, state_of
 
 aten = torch.ops.aten
 UNWRITTEN = (aten.empty.memory_format, aten.empty_like.default, aten.new_empty.default)
@@ -49,16 +50,6 @@ class Operations(TorchDispatchMode):
                         place.copy_(new)
 
 
-def state_of(training: Training) -> list[Tensor]:
-    networks = (training.generator, training.discriminator, training.generator_ema)
-    weights = [value for network in networks for value in network.state_dict().values()]
-    optimizers = (training.optimizer_g, training.optimizer_d)
-    moments = [value for optimizer in optimizers for value in optimizer.tensors().values()]
-    return [*weights, *moments, training.pl_mean]
-
-
-# Each kind of step as usual, recorded and run, one of them once more.
-ITERATIONS = (0, 1, 4, 16, 2, 8, 3)
 # Both augmentations, and a batch in one pass and in two.
 HOW: dict[str, tuple[AugmentKind, int]] = {
     "stylegan2-stylegan2": ("ada", 0),

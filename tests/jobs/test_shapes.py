@@ -144,7 +144,7 @@ def test_out_of_memory_ends_a_training_with_the_micro_batch_that_fits(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     with monkeypatch.context() as patched:
-        patched.setattr("machineray.gan.training.step", full)
+        patched.setattr("machineray.gan.training.begun_step", full)
         with pytest.raises(ConfigurationError) as caught:
             run(tmp_path, "train", preset="tiny", kimg=0.016)
     said = "tiny of 32 px, 8 pictures at a time; a step with --micro-batch 4 was tried and fits"
