@@ -61,7 +61,7 @@ def _last_maps(device: torch.device) -> Callable[[Tensor], Tensor]:
     ).requires_grad_(False)
     body = FeatureNetwork()
     for part in (body, head):
-        part.to(device, memory_format=torch.channels_last)
+        part.to(device).to(memory_format=torch.channels_last)
     return lambda images: head(body(images.to(device))[-1])
 
 

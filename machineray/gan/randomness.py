@@ -76,7 +76,7 @@ class BatchRandom:
     def redraw(self, notes: Notes) -> None:
         """Put into the same tensors what this one would have drawn."""
         for draw, place in notes.drawings:
-            for rng, part in zip(self.rngs, place.split(self.group), strict=True):
+            for rng, part in zip(self.rngs, torch.split(place, self.group), strict=True):
                 draw(part.shape, generator=rng, out=part)
 
     def noise(self, shapes: NoiseShapes) -> list[Tensor]:

@@ -8,6 +8,7 @@ what chance decides, ADA's p.
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,7 +55,7 @@ Compute = Callable[[Inputs], Values]
 class Recording:
     """One kind of step, whose operations have all run once before."""
 
-    def __init__(self, compute: Compute, inputs: Inputs, pool: object) -> None:
+    def __init__(self, compute: Compute, inputs: Inputs, pool: Any) -> None:
         """Record it; nothing is computed yet.
 
         Recordings of one `pool` share memory: only one of them runs at a time, and its values are
@@ -81,7 +82,7 @@ class Recordings:
     """
 
     known: dict[Hashable, Inputs | Recording] = field(default_factory=dict)
-    pool: object = None
+    pool: Any = None  # torch's handle of the memory that recordings share
 
     def run(
         self, kind: Hashable, compute: Compute, real_img: Tensor, p: float, random: Random
