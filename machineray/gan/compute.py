@@ -1,6 +1,7 @@
 """How a training is computed: device, precision, share of the batch. Never what is computed."""
 
 import ctypes
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -82,3 +83,20 @@ class Compute:
         A double backward cannot go through it, so the regularisers keep to the plain one.
         """
         return torch.compile(function) if self.compile else function
+
+
+# MemoryError and torch.OutOfMemoryError aside, allocators speak in RuntimeErrors: torch's own on a
+# CPU, oneDNN's (whose second one has no room for its machine code), cuDNN's and cuBLAS's.
+FULL = re.compile(
+    "can't allocate memory|not enough memory|out of memory|bad_alloc|ALLOC_FAILED"
+    "|could not create a (memory|primitive)$"
+)
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an allocator gave up, be it that other errors followed from that."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if isinstance(error, RuntimeError) and FULL.search(str(error)):
+        return True
+    return error is not None and is_out_of_memory(error.__context__)

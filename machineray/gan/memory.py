@@ -2,7 +2,6 @@
 
 import gc
 import json
-import re
 import subprocess
 import sys
 import traceback
@@ -13,26 +12,12 @@ from dataclasses import asdict, replace
 import torch
 
 from machineray.errors import ConfigurationError
-from machineray.gan.compute import Compute
+from machineray.gan.compute import Compute, is_out_of_memory
 from machineray.gan.presets import Preset
 from machineray.gan.steps import new_training, step
 from machineray.gan.world import World
 
-# MemoryError and torch.OutOfMemoryError aside, allocators speak in RuntimeErrors: torch's own on a
-# CPU, oneDNN's (whose second one has no room for its machine code), cuDNN's and cuBLAS's.
-FULL = re.compile(
-    "can't allocate memory|not enough memory|out of memory|bad_alloc|ALLOC_FAILED"
-    "|could not create a (memory|primitive)$"
-)
-
 SPARE_BYTES = 2**28  # for what a training has beside its steps, and because no two are quite alike
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocator gave up."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and FULL.search(str(error)) is not None
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from machineray.errors import ConfigurationError
+from machineray.gan.compute import is_out_of_memory
 from machineray.gan.randomness import BatchRandom, Notes
 
 Values = dict[str, Tensor]
@@ -64,8 +66,16 @@ class Recording:
         self.inputs = inputs
         inputs.given = 0
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, pool=pool):
-            self.values = compute(inputs)
+        try:
+            with torch.cuda.graph(self.graph, pool=pool):
+                self.values = compute(inputs)
+        except RuntimeError as error:
+            if is_out_of_memory(error):  # told by whoever watches the memory
+                raise
+            raise ConfigurationError(
+                f"a step cannot be recorded as a CUDA graph here ({str(error).splitlines()[0]}): "
+                "the same command with --no-cuda-graphs goes on, slower"
+            ) from error
 
     def run(self, real_img: Tensor, p: float, random: Random) -> Values:
         """Begin a step; its values come when the GPU is done."""

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from machineray.errors import ConfigurationError
-from machineray.gan.compute import Compute
-from machineray.gan.memory import is_out_of_memory, memory_watched
+from machineray.gan.compute import Compute, is_out_of_memory
+from machineray.gan.memory import memory_watched
 from machineray.gan.presets import preset_named
 
 # What a process of its own does: limit its memory to what it has and ROOM, then try a step.
@@ -78,6 +78,16 @@ def test_a_batch_too_large_for_the_memory_names_the_one_that_fits() -> None:
 )
 def test_the_words_of_every_allocator_are_known(error: Exception) -> None:
     assert is_out_of_memory(error)
+
+
+def test_what_followed_from_too_little_memory_is_known_too() -> None:
+    try:
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        finally:
+            raise RuntimeError("CUDA error: operation failed due to a previous error")
+    except RuntimeError as error:
+        assert is_out_of_memory(error)
 
 
 def test_other_errors_stay_as_they_are() -> None:

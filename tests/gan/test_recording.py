@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from machineray.errors import ConfigurationError
 from machineray.gan.compute import Compute
 from machineray.gan.presets import AugmentKind, Preset
 from machineray.gan.steps import Training, new_training, step
@@ -98,3 +99,22 @@ def test_recorded_steps_are_the_steps(small: Preset, monkeypatch: pytest.MonkeyP
     assert len(graphs) == 1 + has_r1 + has_path_length
     for one, other in zip(state_of(ours), state_of(plain), strict=True):
         assert torch.equal(one, other)
+
+
+def test_what_cannot_be_recorded_names_the_way_out(
+    small: Preset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def graph(graph: object, pool: object) -> Iterator[None]:
+        yield
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", object)
+    training = new_training(small, 0, Compute(cuda_graphs=True))
+    real_img = torch.zeros(small.batch, 3, *small.size.shapes[-1])
+    training.nimg = small.batch  # a step and the next are of one kind
+    step(training, real_img)
+    with pytest.raises(ConfigurationError, match=r"not permitted .*capturing\).*--no-cuda-graphs"):
+        step(training, real_img)
