@@ -30,16 +30,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 KEY = "mray-test"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On a cluster those begin first that may take longest: one alone at the end holds up all."""
-
-    def allowed_seconds(item: pytest.Item) -> float:
-        limit = item.get_closest_marker("timeout")
-        return float(limit.args[0]) if limit and item.get_closest_marker("cluster") else 0.0
-
-    items.sort(key=allowed_seconds, reverse=True)
-
-
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of labelled paintings and reference outputs beside the project."""
