@@ -10,7 +10,7 @@ import torch
 from machineray.gan.compute import Compute
 from machineray.gan.counts import Counts, counted
 from machineray.gan.presets import Preset
-from machineray.gan.steps import new_training, step
+from machineray.gan.steps import R1_EVERY, new_training, step
 
 STEPS = 3
 
@@ -38,7 +38,7 @@ def estimate(preset: Preset, compute: Compute) -> Estimate:
     height, width = preset.size.shapes[-1]
     real_img = torch.rand(share, 3, height, width, device=compute.device) * 2 - 1
     if compute.cuda_graphs:  # one of each kind is computed as usual, the next one is recorded
-        for iteration in (0, 1, 16, 2):
+        for iteration in (0, 1, R1_EVERY, 2):
             training.nimg = iteration * preset.batch
             step(training, real_img)
         training.nimg = 0
