@@ -21,6 +21,7 @@ import yaml
 from machineray.kube.cluster import Cluster, open_cluster
 from machineray.runs import sha256_of
 from machineray.storage import open_store
+from tests.cluster import forked
 from tests.cluster.front import Front, opened_front
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -125,9 +126,7 @@ def mray(namespace: str, root: str, tmp_path: Path) -> Mray:
     (tmp_path / "mray.toml").write_text(text)
 
     def run(*words: str, rc: int | None = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [MRAY, *words], capture_output=True, text=True, cwd=tmp_path, timeout=600
-        )
+        done = forked.mray(words, tmp_path, seconds=600)
         assert rc is None or done.returncode == rc, (
             f"mray {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         )
