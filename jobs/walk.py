@@ -16,7 +16,7 @@ import typer
 from jobs import Job, main
 from jobs.networks import Best, Psi, SnapshotFile, chosen_network, loaded_network
 from machineray.errors import UsageError
-from machineray.log import Event
+from machineray.log import Event, Note
 from machineray.runs import Plan, Row, json_lines
 from machineray.seeds import parsed_seeds
 from machineray.shards import Done, Outcome, Task, batches
@@ -100,6 +100,8 @@ def walk(
         yield "catalog.jsonl", json_lines([row])
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
+    if job.output.is_complete():
+        yield Note(f"{job.stage}: look at {job.store.url}/{job.output.key('walk' + suffix)}")
 
 
 def _joined(job: Job, records: list[Row], path: Path) -> Path:

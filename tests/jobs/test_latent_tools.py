@@ -212,6 +212,16 @@ def test_an_exploration_is_sheets_and_a_page(root: Path, network: str) -> None:
     assert {tuple(found.shape) for found in vectors.values()} == {(2, 64)}
 
 
+@pytest.mark.parametrize(("tool", "file"), [(walk, "walk.mp4"), (explore, "index.html")])
+def test_it_says_in_the_end_what_to_look_at(root: Path, tool: Tool, file: str) -> None:
+    job = Job(stage=tool.__name__, run="said", root=str(root), input="light/train")
+    for _ in range(2):  # done already, it says it, too
+        *_, last = tool(job, **SHORT[tool])
+        said, place = last.text.split(": look at ")
+        assert said == tool.__name__
+        assert Path(place).is_file() and Path(place).name == file
+
+
 def test_the_sheet_of_truncation_shows_the_mean_picture_and_the_seeds(root: Path) -> None:
     """Its cells, found by the labels' margins: at psi 0 all rows are one picture but for noise."""
     folder = done(root, explore, "cells", "stylegan2", directions=0, seeds="3,5,8")
@@ -313,8 +323,9 @@ def test_run_twice_it_does_nothing_twice(root: Path, tool: Tool, picture: str) -
     own = options(tool, picture)
     folder = done(root, tool, f"twice-{tool.__name__}", "light", **own)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    (event,) = tool(job_of(root, tool, f"twice-{tool.__name__}", "light"), **own)
+    event, *notes = tool(job_of(root, tool, f"twice-{tool.__name__}", "light"), **own)
     assert event.text == "already done"
+    assert all(": look at " in note.text for note in notes)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
