@@ -57,16 +57,18 @@ def show(events: Iterable[Event], stream: IO[str] | None = None) -> None:
 
 
 def _show_lines(events: Iterable[Event], stream: IO[str]) -> None:
-    last_stage, last_time, started = "", 0.0, time.monotonic()
+    last: Progress | None = None
+    last_time = started = time.monotonic()
     for event in events:
         if isinstance(event, Progress):
             now = time.monotonic()
-            if event.stage != last_stage:
+            goes_on = last is not None and event.stage == last.stage
+            if not goes_on:
                 started = now
-            ended = event.done >= event.total
-            if event.stage == last_stage and not ended and now - last_time < _LINE_SECONDS:
+            ended = event.done >= event.total and event != last
+            if goes_on and not ended and now - last_time < _LINE_SECONDS:
                 continue
-            last_stage, last_time = event.stage, now
+            last, last_time = event, now
             line = (
                 f"{event.stage}: {event.done:g}/{event.total:g} {event.unit}, {now - started:.0f} s"
             )

@@ -14,7 +14,7 @@ def events() -> Iterator[Event]:
     yield Note("the sun is out")
     yield Refusal("a.png", "a.png: empty file")
     yield Refusal("b.png", "no picture")
-    for done in (1, 2, 3):
+    for done in (1, 2, 3, 3):  # the last once more, when the results are put together
         yield Progress("unframe", done, 3, "paintings", "text")
 
 
