@@ -1,6 +1,6 @@
 """`mray` as a process of its own that need not load what the one before it had loaded.
 
-A third of what a command costs is Python's imports; the tests here run some hundreds. One server a
+Most of what a short command costs is imports; the tests here run some hundreds. One server a
 test process loads them, and forks a child a command (the standard library's forkserver).
 """
 
