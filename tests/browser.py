@@ -42,13 +42,13 @@ class Browser:
             self.send(f"{domain}.enable")
 
     def _connected(self, port_file: Path) -> WebSocket:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 30
         while not (port_file.exists() and port_file.read_text().count("\n")):
             assert self.process.poll() is None, "Chromium ended before it listened"
-            assert time.monotonic() < deadline, "Chromium did not listen within 60 s"
+            assert time.monotonic() < deadline, "Chromium did not listen within 30 s"
             time.sleep(0.05)
         port, path = port_file.read_text().split("\n")[:2]
-        socket = create_connection(f"ws://127.0.0.1:{port}{path}", suppress_origin=True, timeout=60)
+        socket = create_connection(f"ws://127.0.0.1:{port}{path}", suppress_origin=True, timeout=30)
         self.socket, self.session = socket, ""
         targets = self.send("Target.getTargets")["targetInfos"]
         page = next(each["targetId"] for each in targets if each["type"] == "page")
@@ -78,7 +78,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def until(self, expression: str, seconds: float = 60) -> None:
+    def until(self, expression: str, seconds: float = 8) -> None:
         """Wait for the expression to become true in the page."""
         deadline = time.monotonic() + seconds
         while not self.js(expression):

@@ -178,7 +178,7 @@ def test_each_does_not_wait_for_a_thread_that_hangs() -> None:
 
     values = each(hang, range(8), workers=1)
     next(values)
-    assert first.wait(60)
+    assert first.wait(10)
     began = time.monotonic()
     values.close()  # type: ignore[attr-defined]
     assert time.monotonic() - began < 30

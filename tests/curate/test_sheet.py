@@ -53,7 +53,7 @@ def saved(browser: Any, folder: Path) -> str:
     folder.mkdir()
     browser.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     browser.key("s")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 10
     while not (file := folder / "reject.txt").exists() or not file.stat().st_size:
         assert time.monotonic() < deadline, "nothing was saved"
         time.sleep(0.05)
@@ -113,7 +113,7 @@ def test_what_was_clicked_is_there_after_a_reload_and_on_other_pages(
     browser.until("document.querySelector('figure:nth-child(2) img').naturalWidth > 0")
     browser.click(*browser.centre("figure:nth-child(2) img"))
     assert rejected(browser) == ["p0000"]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 10
     browser.open(first)
     while not rejected(browser):  # its storage comes to the next page's process a moment later
         assert time.monotonic() < deadline, "what was clicked is forgotten"

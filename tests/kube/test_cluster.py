@@ -212,7 +212,7 @@ class TestWatch:
         api.on("GET", JOBS, api.lists(api.thing("a")), api.pieces(silent_seconds=5))
         start = time.monotonic()
         assert told(fake.watch("Job", idle_seconds=0.2), 4) == [["a"]] * 4
-        assert 0.5 < time.monotonic() - start < 4
+        assert 0.5 < time.monotonic() - start < 2
         assert len(api.asked) == 2  # one connection, kept
 
     @pytest.mark.parametrize("then", ["end", "cut"])
@@ -299,7 +299,7 @@ class TestWatch:
         with pytest.raises(UnavailableError, match=r"context test\): not reachable"):
             for cache in caches:
                 assert sorted(cache) == ["a"]
-        assert 0.4 < time.monotonic() - start < 60
+        assert 0.4 < time.monotonic() - start < 5
 
     def test_a_login_that_expires_for_good_is_an_error(
         self, api: Any, fake: Cluster, fast: None, monkeypatch: Any
@@ -329,7 +329,7 @@ class TestWatch:
         next(caches)
         next(caches)
         caches.close()  # type: ignore[attr-defined]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 5
         while any(thread.name == "mray-watch" for thread in threading.enumerate()):
             assert time.monotonic() < deadline
             time.sleep(0.02)
