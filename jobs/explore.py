@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOST_SEEDS, MOST_PSIS = 40, 20
 STEPS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of --strength
 TRUNCATION = "truncation"
+PAGE = "index.html"
 
 
 def explore(
@@ -83,13 +84,13 @@ def explore(
             found = all_directions(network(), directions)
             yield "directions.safetensors", packed(found, {"snapshot": source["sha256"]})
         shown = [(f"sheets/{row['id']}.png", row["shows"]) for row in records]
-        yield "index.html", explore_page(job.run, shown).encode()
+        yield PAGE, explore_page(job.run, shown).encode()
         told = {"seeds": numbers, "psi": psi, "snapshot": source["sha256"]}
         yield "catalog.jsonl", json_lines([row | told for row in records])
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
     if job.output.is_complete():
-        yield Note(f"{job.stage}: look at {job.store.url}/{job.output.key('index.html')}")
+        yield Note(f"{job.stage}: look at {job.store.url}/{job.output.key(PAGE)}")
 
 
 @dataclass(frozen=True)

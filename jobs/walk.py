@@ -64,6 +64,7 @@ def walk(
         indexes=batches(range(frames), together),
     )
     suffix = f".{format.value}"
+    film = f"walk{suffix}"
     network = functools.cache(lambda: loaded_network(read, source["from"], job.workers))
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome | Event]:
@@ -83,12 +84,11 @@ def walk(
             yield Done({name: path}, [row], items=0)
 
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes | Path]]:
-        name = f"walk{suffix}"
         with tempfile.TemporaryDirectory() as folder:
-            yield name, _joined(job, records, Path(folder) / name)
+            yield film, _joined(job, records, Path(folder) / film)
         row = {
             "id": "walk",
-            "key": job.output.key(name),
+            "key": job.output.key(film),
             "seeds": numbers,
             "psi": psi,
             "snapshot": source["sha256"],
@@ -101,7 +101,7 @@ def walk(
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
     if job.output.is_complete():
-        yield Note(f"{job.stage}: look at {job.store.url}/{job.output.key('walk' + suffix)}")
+        yield Note(f"{job.stage}: look at {job.store.url}/{job.output.key(film)}")
 
 
 def _joined(job: Job, records: list[Row], path: Path) -> Path:
