@@ -313,9 +313,11 @@ class StageRun:
         """The marker of the whole stage; NotFoundError says what is missing."""
         marker = self.done(ALL)
         if marker is None:
+            again = f"{self.stage} --run {self.run}"
+            in_bucket = self.store.url.startswith("s3://")
+            first = f"mray submit {again} (or mray run)" if in_bucket else f"mray run {again}"
             raise NotFoundError(
-                f"{self.name} is not complete ({self.progress().state}); "
-                f"first: mray run {self.stage} --run {self.run}"
+                f"{self.name} is not complete ({self.progress().state}); first: {first}"
             )
         return marker
 

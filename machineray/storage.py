@@ -302,6 +302,8 @@ class S3Store:
         try:
             own = Session()  # the default one would keep old credentials
             own.register_component("data_loader", _service_descriptions())
+            # Nobody here asks when an object was written: to parse that is half of a list's cost.
+            own.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
             session = boto3.session.Session(botocore_session=own)
             return session.client(
                 "s3", config=config, region_name=session.region_name or "us-east-1"

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 from jobs import FILE, SHIPPED, JobFunction, arguments, job_of, parameters, planned
 from machineray import __version__
 from machineray.config import SETTINGS_VARIABLE, Profile
-from machineray.errors import AlreadyExistsError, MachineRayError, UsageError
+from machineray.errors import (
+    AlreadyExistsError,
+    MachineRayError,
+    NotFoundError,
+    UsageError,
+)
 from machineray.kube.manifests import (
     LABEL,
     JobSpec,
@@ -26,6 +31,7 @@ from machineray.kube.manifests import (
     service_manifest,
     torchrun,
 )
+from machineray.kube.plain import say
 from machineray.kube.words import is_at_work
 from machineray.runs import (
     Plan,
@@ -289,10 +295,26 @@ def _created_once(
         return busy
     manifest = job_manifest(spec)
     cluster.create(manifest, dry_run=True)
+    _check_named(cluster, spec)
     settle()
     if _created(cluster, spec, manifest) is None:
         return _running(spec)
     return Submission("created", spec.name, told)
+
+
+def _check_named(cluster: "Cluster", spec: JobSpec) -> None:
+    """NotFoundError for a Secret or an account that is not there, for whoever may look for them.
+
+    The server takes a Job that names them; others learn it from `status`, in the same words.
+    """
+    named = (
+        ("Secret", spec.bucket_secret, "CreateContainerConfigError", "secret"),
+        ("ServiceAccount", spec.service_account, "FailedCreate", "serviceaccount"),
+    )
+    for kind, name, reason, noun in named:
+        if name and cluster.is_there(kind, name) is False:
+            values = {"namespace": spec.namespace}
+            raise NotFoundError(say(reason, f'{noun} "{name}" not found', values).words)
 
 
 def _running(spec: JobSpec) -> Submission:

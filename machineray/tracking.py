@@ -5,11 +5,15 @@ without them has failed, whatever it says itself.
 """
 
 import json
+import math
+import os
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from machineray.errors import (
@@ -24,13 +28,14 @@ from machineray.kube.words import JobState, asks_pods, is_at_work, job_state, wh
 from machineray.log import Event, Note, Progress
 from machineray.runs import StageRun, described_run, done_items, has_run, run_names
 from machineray.stages import STAGES, TOOLS, tool_named
-from machineray.storage import Store
+from machineray.storage import Store, open_store
 from machineray.submission import PIPELINE
 
 if TYPE_CHECKING:
     from machineray.kube.cluster import Cluster
 
 _READERS = 16
+_RUNS_A_PROCESS, _CORES = 100, 4
 _PODS_ASKED = 20
 _EVENTS_ASKED = 200
 _LOOK_SECONDS = 5.0  # between two looks at the markers while a Job runs
@@ -103,9 +108,34 @@ def marked_row(output: StageRun) -> Row:
 
 
 def overview(store: Store) -> list[Row]:
-    """One row a run: the stage that it has come to. A few small questions each, side by side."""
+    """One row a run: the stage that it has come to. A few small questions each, side by side.
+
+    Each costs a millisecond of a processor (botocore), so that of many runs every core takes some.
+    """
+    names = run_names(store)
+    processes = min(os.cpu_count() or 1, _CORES, len(names) // _RUNS_A_PROCESS)
+    if processes < 2:
+        return _furthest_rows(store, names)
+    size = math.ceil(len(names) / processes)
+    parts = [names[start : start + size] for start in range(0, len(names), size)]
+    with ProcessPoolExecutor(processes, initializer=_ignore_interrupts) as pool:
+        # By its address: a client's connections are not to be shared.
+        rows = pool.map(_furthest_rows_at, [store.url] * len(parts), parts)
+        return list(chain.from_iterable(rows))
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _furthest_rows_at(url: str, names: Sequence[str]) -> list[Row]:
+    return _furthest_rows(open_store(url), names)
+
+
+def _furthest_rows(store: Store, names: Sequence[str]) -> list[Row]:
     with ThreadPoolExecutor(_READERS) as pool:
-        return list(pool.map(lambda run: _furthest(store, run), run_names(store)))
+        return list(pool.map(lambda name: _furthest(store, name), names))
 
 
 def _furthest(store: Store, run: str) -> Row:
@@ -306,8 +336,8 @@ def _looked_at(
     output = StageRun(store, target.run, target.stage)
     name = output.name
     state = job_state(job) if job else None
-    trained = _kimg(output) if state and target.stage == "train" else None
-    seen = (state.state, state.done, state.active, trained) if state else ("none",)
+    marked = _marked(output) if state and target.stage in ("train", PIPELINE) else None
+    seen = (state.state, state.done, state.active, marked) if state else ("none",)
     goes_on = state.state not in FINISHED if state else is_at_work(driver)
     if goes_on and told.get(target) == seen:
         return False, None
@@ -321,7 +351,7 @@ def _looked_at(
     if job and not goes_on:
         reason = explained(cluster, job) or _missing(marked_row(output), state) or state.state
         raise StageError(f"{name}: {reason}")
-    return False, _told(cluster, name, job, state, trained)
+    return False, _told(cluster, name, job, state, marked)
 
 
 def _is_complete(output: StageRun) -> bool:
@@ -342,13 +372,16 @@ def _absent(output: StageRun) -> StageError | NotFoundError:
     return StageError(f"{output.name}: neither complete nor in the cluster; {again}")
 
 
-def _kimg(output: StageRun) -> tuple[float, float] | None:
-    """(done, total) of a training, None before its plan is there and while the bucket is away."""
+def _marked(output: StageRun) -> tuple[float, float, str] | None:
+    """(done, total, unit) by the bucket, for what one pod makes as a whole.
+
+    None before its plan is there and while the bucket is away.
+    """
     try:
-        row = bucket_row(output)
+        row = marked_row(output)
     except StorageError:
         return None
-    return (row.done, row.total) if row.total else None
+    return (row.done, row.total, row.unit) if row.total else None
 
 
 def _told(
@@ -356,13 +389,12 @@ def _told(
     name: str,
     job: Json | None,
     state: JobState,
-    trained: tuple[float, float] | None,
+    marked: tuple[float, float, str] | None,
 ) -> Event:
     reason = explained(cluster, job) if job else ""
-    text = f"{state.active} pods" + (f", {reason}" if reason else "")
-    if trained:
-        return Progress(name, *trained, "kimg", text)
-    return Progress(name, state.done, state.completions, "shards", text)
+    text = f"{state.active} pod{'s' * (state.active != 1)}" + (f", {reason}" if reason else "")
+    done, total, unit = marked or (state.done, state.completions, "shards")
+    return Progress(name, done, total, unit, text)
 
 
 # -- cancelling
@@ -373,13 +405,16 @@ def cancelled(
 ) -> list[str]:
     """End the Jobs of a run (or of one stage): sentences on what went and what stays.
 
-    NotFoundError when nothing of it is in the cluster.
+    Those that have ended stay, too, for as long as the cluster keeps them. NotFoundError when
+    nothing of it is at work.
     """
     jobs = run_jobs(cluster, root, run)
-    chosen = {name: job for (_, name), job in jobs.items() if stage in (None, name)}
+    chosen = {
+        name: job for (_, name), job in jobs.items() if stage in (None, name) and is_at_work(job)
+    }
     if not chosen:
         what = f"{run}/{stage}" if stage else run
-        raise NotFoundError(f"{what}: no Job of it is in the cluster; mray status {run}")
+        raise NotFoundError(f"{what}: no Job is at work on it; mray status {run}")
     sentences = []
     # The pipeline first: it would submit the next stage.
     for name in sorted(chosen, key=lambda name: name != PIPELINE):

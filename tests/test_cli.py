@@ -22,7 +22,7 @@ from machineray.stages import STAGES, TOOLS
 pytestmark = pytest.mark.xdist_group("cli")  # one root for all
 
 MRAY = str(Path(sys.executable).with_name("mray"))
-HEAVY = ("torch", "numpy", "PIL", "boto3", "kubernetes", "rich")
+HEAVY = ("torch", "numpy", "PIL", "boto3", "kubernetes", "rich", "pydantic")
 HELP_OF_TYPER = 2.5  # times the CPU time that importing typer takes
 AGAIN = ("--input", "klee/collect", "--resolution", "64")
 JOBS = ("pipeline", *(stage.name for stage in (*STAGES, *TOOLS)))

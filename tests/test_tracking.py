@@ -1,5 +1,6 @@
 """What `mray status` and `wait` make of the bucket and of the Jobs, also where one is away."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ import pytest
 
 from machineray import tracking
 from machineray.cli.track import HEAD, _jobs, _rows, row_lines
-from machineray.errors import ClusterError, NotFoundError, StageError, StorageError
+from machineray.errors import ClusterError, InputError, NotFoundError, StageError, StorageError
 from machineray.log import Progress
 from machineray.runs import Marker, Plan, StageRun, settle_run
 from machineray.stages import STAGES
@@ -99,6 +100,9 @@ class Away:
     def watch(self, kind: str, **options: Any) -> Iterator[dict[str, Any]]:
         yield self.jobs
 
+    def list(self, kind: str, **options: Any) -> list[dict[str, Any]]:
+        return []
+
 
 def job(stage: str, run: str = "klee", **status: Any) -> dict[str, Any]:
     """A Job of a stage; {"active": 1, "ready": 1} runs."""
@@ -162,6 +166,13 @@ class TestWaiting:
         done(store, "miro", "collect")
         assert "miro/pipeline: complete" in self.waited(store, "pipeline", run="miro")
 
+    def test_a_pipeline_is_told_by_its_stages(self, store: Store) -> None:
+        begun(store, "miro", "collect", "curate")
+        done(store, "miro", "collect")
+        cluster: Any = Away(job("pipeline", run="miro"))
+        (told,) = tracking.waited(cluster, store, "s3://art", [tracking.Target("miro", "pipeline")])
+        assert told == Progress("miro/pipeline", 1, 2, "stages", "1 pod")
+
     def test_what_nobody_has_begun_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFoundError, match=r"nope: no such run in .*`mray ls`"):
             self.waited(store, "train", run="nope")
@@ -175,6 +186,34 @@ class TestWaiting:
         assert "klee/train: the pipeline has not come to it yet" in text
         with pytest.raises(NotFoundError):  # nor will it any more
             self.waited(store, "train", job("pipeline", **ENDED))
+
+
+class TestCancelling:
+    def cancelled(self, store: Store, *jobs: dict[str, Any]) -> tuple[list[str], list[str]]:
+        """(sentences, Jobs that were deleted)."""
+        deleted: list[str] = []
+
+        class Cluster:
+            def list(self, kind: str, **options: Any) -> list[dict[str, Any]]:
+                return list(jobs)
+
+            def delete(self, kind: str, name: str) -> bool:
+                deleted.append(name)
+                return True
+
+        cluster: Any = Cluster()
+        return tracking.cancelled(cluster, store, "s3://art", "klee", None), deleted
+
+    def test_what_is_done_is_not_said_to_be_cancelled(self, store: Store) -> None:
+        sentences, deleted = self.cancelled(store, job("collect", **ENDED), job("curate"))
+        assert deleted == ["mray-klee-curate-1"]
+        assert sentences == [
+            "klee/curate: cancelled; 0 of 3 paintings are done and stay; submit again to go on"
+        ]
+
+    def test_nothing_at_work(self, store: Store) -> None:
+        with pytest.raises(NotFoundError, match="klee: no Job is at work on it; mray status klee"):
+            self.cancelled(store, job("collect", **ENDED))
 
 
 class TestTheOverview:
@@ -200,6 +239,30 @@ class TestTheOverview:
         done(store, "miro", *(stage.name for stage in STAGES))
         assert self.shown(store, job("pipeline", "miro"))[1] == ("miro", "gallery")
         assert self.shown(store, job("pipeline", "miro", **ENDED))[1] == ("miro", "gallery")
+
+    def test_every_core_takes_some_of_many_runs(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(5):
+            begun(store, f"miro{number}", "collect")
+            done(store, f"miro{number}", "collect", *(["gallery"] if number % 2 else []))
+        alone = tracking.overview(store)
+        assert [row.run for row in alone] == ["klee", *(f"miro{number}" for number in range(5))]
+        assert {row.state for row in alone} == {"planned", "not planned", "complete"}
+        monkeypatch.setattr(tracking, "_RUNS_A_PROCESS", 1)
+        for cores in (1, 2, 3, 6):
+            monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+            assert tracking.overview(store) == alone
+
+    def test_what_the_bucket_refuses_is_told_as_by_one_process(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "cpu_count", lambda: 2)
+        monkeypatch.setattr(tracking, "_RUNS_A_PROCESS", 1)
+        begun(store, "miro", "collect")
+        (tmp_path / "runs/klee/curate/plan.json").write_text("{")
+        with pytest.raises(InputError, match=r"plan\.json"):
+            tracking.overview(store)
 
     def test_nothing_is_over_while_the_pipeline_is_on_its_way(self) -> None:
         jobs = {("klee", "pipeline"): job("pipeline")}

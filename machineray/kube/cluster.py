@@ -20,6 +20,8 @@ from machineray.errors import AlreadyExistsError, NotFoundError, WaitTimeoutErro
 from machineray.kube.connection import Connection, Json, Query, connect
 from machineray.kube.watching import OUTAGE_SECONDS, listed, watched
 
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -126,6 +128,21 @@ class Cluster:
     def get(self, kind: str, name: str) -> Json | None:
         """An object, or None when there is none of that name."""
         return self._get(self.path(kind, name))
+
+    def is_there(self, kind: str, name: str) -> bool | None:
+        """Whether there is such an object; None where one may not ask.
+
+        Its metadata alone is fetched: no value of a Secret leaves the server.
+        """
+        place = KINDS[kind]
+        group = "" if place.api == "v1" else place.api.partition("/")[0]
+        if not self.can("get", place.plural, group=group):
+            return None
+        try:
+            self.connection.request("GET", self.path(kind, name), accept=_METADATA)
+        except NotFoundError:
+            return False
+        return True
 
     def raw(self, path: str, **query: str | int | bool) -> Json | None:
         """What any path of the API answers; None when there is nothing there."""

@@ -27,6 +27,7 @@ from machineray.kube.refusals import UnavailableError, refusal, unreachable
 Json = dict[str, Any]
 Query = Mapping[str, str | int | bool]
 PATIENCE_SECONDS = 60.0
+_JSON = "application/json"
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 30.0
 _LONGEST_WAIT_SECONDS = 5.0
 _TRIES_BEFORE_NOTE = 3
@@ -76,10 +77,13 @@ class Connection:
         query: Query | None = None,
         body: Json | None = None,
         *,
+        accept: str = _JSON,
         patience_seconds: float = PATIENCE_SECONDS,
         read_seconds: float = _READ_SECONDS,
     ) -> Answer:
         """Ask, and again while the server is away or overloaded and patience lasts.
+
+        `accept` is the form of the answer, of those that Kubernetes has in JSON.
 
         A request that broke may have reached the server: a POST that is tried again can meet its
         own object. Raises what refusals.py says for every answer of 400 and above.
@@ -87,7 +91,7 @@ class Connection:
         deadline = time.monotonic() + patience_seconds
         for tries in itertools.count(1):
             try:
-                response = self._send(method, path, query, body, read_seconds)
+                response = self._send(method, path, query, body, accept, read_seconds)
                 return Answer(response.headers, self._body(response))
             except UnavailableError as error:
                 wait_seconds = error.wait_seconds or backoff_seconds(tries)
@@ -101,19 +105,25 @@ class Connection:
     @contextlib.contextmanager
     def stream(self, path: str, query: Query, *, read_seconds: float) -> Iterator["Stream"]:
         """One answer in pieces as they come; tried once, and closed at the end."""
-        response = self._send("GET", path, query, None, read_seconds)
+        response = self._send("GET", path, query, None, _JSON, read_seconds)
         try:
             yield Stream(response, self.access)
         finally:
             response.close()  # not back to the pool: unread bytes are on the way
 
     def _send(
-        self, method: str, path: str, query: Query | None, body: Json | None, read_seconds: float
+        self,
+        method: str,
+        path: str,
+        query: Query | None,
+        body: Json | None,
+        accept: str,
+        read_seconds: float,
     ) -> "urllib3.BaseHTTPResponse":
         """The answer's head, below 400; with a new login when the old one is refused."""
         for tries in itertools.count(1):
             access = self.access
-            response = self._exchange(access, method, path, query, body, read_seconds)
+            response = self._exchange(access, method, path, query, body, accept, read_seconds)
             if response.status < 400:
                 return response
             error = refusal(response, self._body(response), access, path)
@@ -131,9 +141,10 @@ class Connection:
         path: str,
         query: Query | None,
         body: Json | None,
+        accept: str,
         read_seconds: float,
     ) -> "urllib3.BaseHTTPResponse":
-        headers = {"Accept": "application/json", "User-Agent": f"mray/{__version__}"}
+        headers = {"Accept": accept, "User-Agent": f"mray/{__version__}"}
         if authorization := access.authorization():
             headers["Authorization"] = authorization
         if body is not None:

@@ -104,6 +104,7 @@ PLAIN = (
     ("exit code 139", "", "crashed in native code ({reason})"),
     ("exit code 143", "", "told to stop, by SIGTERM ({reason})"),
     (r"exit code \d+", "", "{reason}"),
+    ("NeverBegan", "", "deleted before it began"),
     ("OutOf.*|UnexpectedAdmissionError|NodeAffinity", "", "refused by node {node} ({reason})"),
     # Nobody's fault: it costs no retry.
     ("PreemptionByScheduler", "", "made room for pods of higher priority; replaced, no retry lost"),

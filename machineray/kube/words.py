@@ -270,7 +270,8 @@ def _container_end(pod: Json) -> tuple[str, str]:
             return reason, text_at(end, "message")
         if code:
             return f"exit code {code}", ""
-    return "Failed", text_at(pod, "status", "message")
+    message = text_at(pod, "status", "message")
+    return ("Failed", message) if message else ("NeverBegan", "")
 
 
 def _waiting_message(waiting: Json, events: Sequence[Json]) -> str:

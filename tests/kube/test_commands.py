@@ -17,6 +17,9 @@ from tests.conftest import Ended
 pytestmark = [pytest.mark.xdist_group("s3"), pytest.mark.usefixtures("fast")]
 
 JOBS = "/apis/batch/v1/namespaces/space/jobs"
+REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+SECRET = "/api/v1/namespaces/space/secrets/mray-bucket"
+ACCOUNTS = "/api/v1/namespaces/space/serviceaccounts"
 IMAGES = ("pipeline", *(stage.name for stage in STAGES))
 
 
@@ -61,7 +64,13 @@ def jobs(api: Any) -> Jobs:
     api.on("GET", JOBS, found.told)
     for kind in ("pods", "events"):
         api.on("GET", f"/api/v1/namespaces/space/{kind}", api.lists())
+    may_look(api, False)
     return found
+
+
+def may_look(api: Any, allowed: bool) -> None:
+    """Whether Secrets and accounts may be looked for."""
+    api.on("POST", REVIEW, api.says({"status": {"allowed": allowed}}))
 
 
 @pytest.fixture
@@ -215,7 +224,9 @@ def test_a_new_version_needs_to_know_what_it_reads(mray: Mray, jobs: Jobs) -> No
 
 def test_a_pipeline_begins_where_from_says(mray: Mray, jobs: Jobs, store: Store) -> None:
     words = ("submit", "pipeline", "--run", "klee", "--from", "curate", "--to", "unframe")
-    assert "klee/collect is not complete" in refused(mray(*words), 3)
+    text = refused(mray(*words), 3)
+    assert "klee/collect is not complete" in text
+    assert "first: mray submit collect --run klee (or mray run)" in text
     collect = ("run", "collect", "--run", "klee", "--input", f"{store.url}/in")
     assert mray(*collect, "--root", store.url).rc == 0
     assert mray(*words).rc == 0
@@ -262,6 +273,25 @@ def test_a_cluster_that_refuses_leaves_nothing_behind(
     assert words in refused(mray("submit", job, "--run", "klee"), exit_code)
     assert jobs.made == []
     assert list(open_store(s3_root).list()) == []
+
+
+@pytest.mark.parametrize(
+    ("job", "account"), [("collect", "mray-stage"), ("pipeline", "mray-pipeline")]
+)
+def test_what_pods_need_is_looked_for_where_one_may(
+    mray: Mray, api: Any, jobs: Jobs, s3_root: str, job: str, account: str
+) -> None:
+    may_look(api, True)
+    text = refused(mray("submit", job, "--run", "klee"), 3)
+    assert "no secret mray-bucket: kubectl create secret generic mray-bucket -n space" in text
+    api.on("GET", SECRET, api.says({}))
+    text = refused(mray("submit", job, "--run", "klee"), 3)
+    assert f"no service account {account}: kubectl create serviceaccount {account} -n space" in text
+    assert jobs.made == [] and list(open_store(s3_root).list()) == []
+    api.on("GET", f"{ACCOUNTS}/{account}", api.says({}))
+    assert mray("submit", job, "--run", "klee").rc == 0
+    accepted = {asked.headers["Accept"] for asked in api.asked if asked.path == SECRET}
+    assert accepted == {"application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ SENTENCES = {
         "no node has 64 CPUs: ask for less with --cpu, or add such a node",
     ),
     "deadline": ("failed", "not done within 5s: submit again with a longer --timeout"),
+    "deleted-waiting": ("failed", "failed: deleted before it began"),
     "disk-evicted": ("failed", "failed: filled its disk of 50Mi: set --disk 64Mi"),
     "disk-none-anywhere": (
         "pending",
