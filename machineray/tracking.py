@@ -406,15 +406,16 @@ def cancelled(
     """End the Jobs of a run (or of one stage): sentences on what went and what stays.
 
     Those that have ended stay, too, for as long as the cluster keeps them. NotFoundError when
-    nothing of it is at work.
+    there is none.
     """
     jobs = run_jobs(cluster, root, run)
-    chosen = {
-        name: job for (_, name), job in jobs.items() if stage in (None, name) and is_at_work(job)
-    }
+    found = {name: job for (_, name), job in jobs.items() if stage in (None, name)}
+    what = f"{run}/{stage}" if stage else run
+    if not found:
+        raise NotFoundError(f"{what}: no Job of it is in the cluster; mray status {run}")
+    chosen = {name: job for name, job in found.items() if is_at_work(job)}
     if not chosen:
-        what = f"{run}/{stage}" if stage else run
-        raise NotFoundError(f"{what}: no Job is at work on it; mray status {run}")
+        return [f"{what}: nothing is at work on it; mray status {run}"]
     sentences = []
     # The pipeline first: it would submit the next stage.
     for name in sorted(chosen, key=lambda name: name != PIPELINE):

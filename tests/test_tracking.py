@@ -212,8 +212,10 @@ class TestCancelling:
         ]
 
     def test_nothing_at_work(self, store: Store) -> None:
-        with pytest.raises(NotFoundError, match="klee: no Job is at work on it; mray status klee"):
-            self.cancelled(store, job("collect", **ENDED))
+        sentences, deleted = self.cancelled(store, job("collect", **ENDED))
+        assert sentences == ["klee: nothing is at work on it; mray status klee"] and not deleted
+        with pytest.raises(NotFoundError, match="klee: no Job of it is in the cluster"):
+            self.cancelled(store)
 
 
 class TestTheOverview:

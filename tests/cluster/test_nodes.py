@@ -33,8 +33,9 @@ def test_two_pods_train_one_network_and_a_killed_one_costs_nothing(
     # The first process speaks for all. torch says it where the other's name is not known yet.
     lines = first["1"].splitlines()
     assert [line for line in lines if "[c10d] The IPv6 network addresses" not in line] == []
-    mray("cancel", "calm")
-    until("the Job and its Service go", lambda: not cluster.list("Job"))
+    assert "nothing is at work on it" in mray("cancel", "calm").stdout
+    cluster.delete("Job", only_job(cluster)["metadata"]["name"])
+    until("the Job goes", lambda: not cluster.list("Job"))
     until("the Service goes with its Job", lambda: not cluster.list("Service"))
 
     mray("submit", "train", "--run", "killed", *WORDS, *OFTEN, *TWO_NODES)
