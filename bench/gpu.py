@@ -15,10 +15,8 @@ import torch
 
 from machineray.gan.compute import Compute, Precision
 from machineray.gan.presets import PRESETS, Preset, preset_named
-from machineray.gan.steps import R1_EVERY, new_training, step
+from machineray.gan.steps import R1_EVERY, iterations_by_kind, new_training, step
 from machineray.gan.world import World
-
-KINDS = (0, 1, 4, 16, 2, 8)  # each kind of step twice: as usual, and recorded
 
 
 def measured(preset: Preset, precision: Precision, recorded: bool, seconds: float) -> str:
@@ -31,9 +29,10 @@ def measured(preset: Preset, precision: Precision, recorded: bool, seconds: floa
     training.adaptation.p = 0.3
     real_img = torch.rand(preset.batch, 3, *preset.size.shapes[-1], device=device) * 2 - 1
     began = time.perf_counter()
-    for iteration in KINDS:
-        training.nimg = iteration * preset.batch
-        step(training, real_img)
+    for same in iterations_by_kind(preset):
+        for _ in range(2):  # as usual, and recorded
+            training.nimg = same[0] * preset.batch
+            step(training, real_img)
     ready = time.perf_counter() - began
     started, cpu, steps = time.perf_counter(), time.process_time(), 0
     while steps == 0 or time.perf_counter() - started < seconds:

@@ -32,8 +32,8 @@ GOALS = {
     "generate256": ("generate 256 px", 3.4, None, None),
 }
 ROWS = (*GOALS, "ada64", "data64", "stop", "counts")
-# kind of step: (an iteration that is one, how many of 16 are)
-KINDS = {"plain": (1, 12), "path length": (4, 3), "both": (0, 1)}
+# what a step has beside its usual, the rarest last
+KINDS = ("plain", "path length", "both")
 ADA_P = 0.5
 FED = 20_000  # pictures in the store of data64, none of them held in memory
 
@@ -81,15 +81,17 @@ class Trainer:
 
 def train_row(preset: Any, repeat: int) -> dict[str, Any]:
     """The least of `repeat` steps of each kind, and their mean as often as they come."""
+    from machineray.gan.steps import R1_EVERY, iterations_by_kind
+
     trainer = Trainer(preset)
-    kinds = KINDS if preset.discriminator == "stylegan2" else {"plain": (1, 16)}
+    kinds = dict(zip(KINDS, iterations_by_kind(preset), strict=False))
     peaks, best = {}, {}
     trainer.step(1)
-    for kind, (iteration, _) in kinds.items():
-        best[kind] = min(trainer.step(iteration) for _ in range(repeat))
+    for kind, iterations in kinds.items():
+        best[kind] = min(trainer.step(iterations[0]) for _ in range(repeat))
         peaks[kind] = peak_gb()
     cpu, wall = (
-        sum(best[kind][i] * often for kind, (_, often) in kinds.items()) / 16 / preset.batch
+        sum(best[kind][i] * len(same) for kind, same in kinds.items()) / R1_EVERY / preset.batch
         for i in (0, 1)
     )
     return {

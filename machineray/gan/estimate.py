@@ -1,23 +1,22 @@
-"""What a training will take, before it is begun: sizes, operations, and three measured steps."""
+"""What a training will take, before it is begun: sizes, operations, a few measured steps."""
 
 import resource
 import sys
 import time
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 
 from machineray.gan.compute import Compute
 from machineray.gan.counts import Counts, counted
 from machineray.gan.presets import Preset
-from machineray.gan.steps import R1_EVERY, new_training, step
-
-STEPS = 3
+from machineray.gan.steps import R1_EVERY, iterations_by_kind, new_training, step
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is counted of a preset, and what three steps took."""
+    """What is counted of a preset, and what a few steps took."""
 
     counts: Counts
     seconds_per_kimg: float
@@ -29,32 +28,29 @@ class Estimate:
 
 
 def estimate(preset: Preset, compute: Compute) -> Estimate:
-    """Count on paper, measure STEPS steps on pictures of noise; nothing is kept.
+    """Count on paper, measure a step of each kind on pictures of noise; nothing is kept.
 
-    The first steps have the regularisers, which come every 4th and 16th time: they count so.
+    A kind counts as often as it comes: every 4th step has path lengths, every 16th has R1.
     """
     training = new_training(preset, 0, compute)
     share = preset.batch // compute.world.size
     height, width = preset.size.shapes[-1]
     real_img = torch.rand(share, 3, height, width, device=compute.device) * 2 - 1
-    if compute.cuda_graphs:  # one of each kind is computed as usual, the next one is recorded
-        for iteration in (0, 1, R1_EVERY, 2):
-            training.nimg = iteration * preset.batch
-            step(training, real_img)
-        training.nimg = 0
-    seconds = []
-    for _ in range(STEPS):
+
+    def seconds_of(iteration: int) -> float:
+        training.nimg = iteration * preset.batch
         started = time.perf_counter()
         step(training, real_img)
-        seconds.append(time.perf_counter() - started)
-    # The first one warms up and has both regularisers: a 16th of what it takes beyond the others.
-    plain = sum(seconds[1:]) / len(seconds[1:])
-    usual = plain + max(0.0, seconds[0] - plain) / 4
-    return Estimate(
-        counted(preset),
-        usual * 1000 / preset.batch,
-        peak_memory_gb(),
-    )
+        return time.perf_counter() - started
+
+    kinds = iterations_by_kind(preset)
+    first = [same[0] for same in kinds]
+    # As a recording each kind is computed as usual once, then recorded; else the first warms up.
+    for iteration in (*first, *first) if compute.cuda_graphs else first[:1]:
+        seconds_of(iteration)
+    looks = 1 if len(kinds) > 1 else 2
+    usual = sum(len(same) * fmean(map(seconds_of, same[:looks])) for same in kinds)
+    return Estimate(counted(preset), usual / R1_EVERY * 1000 / preset.batch, peak_memory_gb())
 
 
 def peak_memory_gb() -> float:

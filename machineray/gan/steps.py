@@ -210,6 +210,26 @@ class Kind(NamedTuple):
     ada: bool
 
 
+def kind_of(preset: Preset, iteration: int, p: float) -> Kind:
+    """What the step of an iteration computes where pictures are augmented with a probability p."""
+    return Kind(
+        r1=has_r1(preset) and iteration % R1_EVERY == 0,
+        path_length=has_path_length(preset) and iteration % PATH_LENGTH_EVERY == 0,
+        ada=preset.augment == "ada" and p > 0,
+    )
+
+
+def iterations_by_kind(preset: Preset) -> list[list[int]]:
+    """The R1_EVERY iterations of a round, those of a kind together, the most frequent kind first.
+
+    What a step takes on average follows from one of each.
+    """
+    found: dict[Kind, list[int]] = {}
+    for iteration in range(R1_EVERY):
+        found.setdefault(kind_of(preset, iteration, 0.0), []).append(iteration)
+    return sorted(found.values(), key=len, reverse=True)
+
+
 def step(training: Training, real_img: Tensor) -> dict[str, float]:
     """Look at one batch: this process's share of it (N, 3, H, W) in [-1, 1]; what it was like."""
     return ended_step(training, begun_step(training, real_img))
@@ -217,14 +237,10 @@ def step(training: Training, real_img: Tensor) -> dict[str, float]:
 
 def begun_step(training: Training, real_img: Tensor) -> Values:
     """A step as far as it goes without waiting for a GPU; `ended_step` wants its values."""
-    preset, iteration = training.preset, training.nimg // training.preset.batch
-    kind = Kind(
-        r1=has_r1(preset) and iteration % R1_EVERY == 0,
-        path_length=has_path_length(preset) and iteration % PATH_LENGTH_EVERY == 0,
-        ada=preset.augment == "ada" and training.adaptation.p > 0,
-    )
+    preset, p = training.preset, training.adaptation.p
+    kind = kind_of(preset, training.nimg // preset.batch, p)
     if training.compute.cuda_graphs:
-        compute, p = partial(_computed_from, training, kind), training.adaptation.p
+        compute = partial(_computed_from, training, kind)
         values = training.recordings.run(kind, compute, real_img, p, training.random)
     else:
         values = _computed(training, kind, real_img)
