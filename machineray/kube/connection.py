@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import urllib3
@@ -44,6 +44,17 @@ class Answer:
     def json(self) -> Json:
         """The body; {} when it is empty."""
         return dict(json.loads(self.body)) if self.body else {}
+
+
+class _Request(NamedTuple):
+    """What is asked of the server, in whatever try."""
+
+    method: str
+    path: str
+    query: Query | None = None
+    body: Json | None = None
+    accept: str = _JSON
+    read_seconds: float = _READ_SECONDS
 
 
 def connect(
@@ -89,9 +100,10 @@ class Connection:
         own object. Raises what refusals.py says for every answer of 400 and above.
         """
         deadline = time.monotonic() + patience_seconds
+        asked = _Request(method, path, query, body, accept, read_seconds)
         for tries in itertools.count(1):
             try:
-                response = self._send(method, path, query, body, accept, read_seconds)
+                response = self._send(asked)
                 return Answer(response.headers, self._body(response))
             except UnavailableError as error:
                 wait_seconds = error.wait_seconds or backoff_seconds(tries)
@@ -105,28 +117,20 @@ class Connection:
     @contextlib.contextmanager
     def stream(self, path: str, query: Query, *, read_seconds: float) -> Iterator["Stream"]:
         """One answer in pieces as they come; tried once, and closed at the end."""
-        response = self._send("GET", path, query, None, _JSON, read_seconds)
+        response = self._send(_Request("GET", path, query, read_seconds=read_seconds))
         try:
             yield Stream(response, self.access)
         finally:
             response.close()  # not back to the pool: unread bytes are on the way
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        query: Query | None,
-        body: Json | None,
-        accept: str,
-        read_seconds: float,
-    ) -> "urllib3.BaseHTTPResponse":
+    def _send(self, asked: _Request) -> "urllib3.BaseHTTPResponse":
         """The answer's head, below 400; with a new login when the old one is refused."""
         for tries in itertools.count(1):
             access = self.access
-            response = self._exchange(access, method, path, query, body, accept, read_seconds)
+            response = self._exchange(access, asked)
             if response.status < 400:
                 return response
-            error = refusal(response, self._body(response), access, path)
+            error = refusal(response, self._body(response), access, asked.path)
             # A server that is just starting does not know valid logins for a moment, either.
             if response.status != 401 or tries == _LOGIN_TRIES:
                 raise error
@@ -134,28 +138,19 @@ class Connection:
             self._renew(access)
         raise AssertionError("the loop returns or raises")
 
-    def _exchange(
-        self,
-        access: Access,
-        method: str,
-        path: str,
-        query: Query | None,
-        body: Json | None,
-        accept: str,
-        read_seconds: float,
-    ) -> "urllib3.BaseHTTPResponse":
-        headers = {"Accept": accept, "User-Agent": f"mray/{__version__}"}
+    def _exchange(self, access: Access, asked: _Request) -> "urllib3.BaseHTTPResponse":
+        headers = {"Accept": asked.accept, "User-Agent": f"mray/{__version__}"}
         if authorization := access.authorization():
             headers["Authorization"] = authorization
-        if body is not None:
+        if asked.body is not None:
             headers["Content-Type"] = "application/json"
         try:
             return access.pool.request(
-                method,
-                access.server + path + _query_string(query),
-                body=None if body is None else json.dumps(body).encode(),
+                asked.method,
+                access.server + asked.path + _query_string(asked.query),
+                body=None if asked.body is None else json.dumps(asked.body).encode(),
                 headers=headers,
-                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=read_seconds),
+                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=asked.read_seconds),
                 retries=False,
                 redirect=False,
                 preload_content=False,
