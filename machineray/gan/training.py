@@ -150,7 +150,7 @@ def train(
             yield Tick(training.nimg, now - tick_time, means)
             tick_time, sums = now, {}
         if is_first and (_passes(before, training.nimg, snapshot_kimg(config)) or is_last):
-            yield _snapshot(training, config, quality, _samples(config, is_last))
+            yield _snapshot(training, config, quality, _samples(config, is_last, compute))
         now = time.monotonic()
         early_seconds = max(FIRST_CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (now - start_time))
         is_due = now - checkpoint_time >= min(checkpoint_seconds, early_seconds)
@@ -191,9 +191,10 @@ def real_batch(images: Pictures, config: Config, nimg: int, compute: Compute) ->
     return pixels.to(torch.get_default_dtype()) / 127.5 - 1
 
 
-def _samples(config: Config, is_last: bool) -> int:
+def _samples(config: Config, is_last: bool, compute: Compute) -> int:
     """How many samples the quality is measured on: in the end at least LEAST_SAMPLES."""
-    samples = affordable_samples(round(snapshot_kimg(config) * 1000))
+    on_gpu = compute.device.type == "cuda"
+    samples = affordable_samples(round(snapshot_kimg(config) * 1000), on_gpu)
     return max(samples, LEAST_SAMPLES) if is_last else samples
 
 

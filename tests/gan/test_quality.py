@@ -98,9 +98,10 @@ def test_a_generator_is_measured_against_both_sets() -> None:
 
 
 def test_measuring_costs_about_a_twentieth() -> None:
-    assert affordable_samples(100) == 0
-    assert affordable_samples(20 * LEAST_SAMPLES) == LEAST_SAMPLES
-    assert affordable_samples(10**6) == MOST_SAMPLES
+    for pictures, on_gpu in ((20, False), (40, True)):
+        assert affordable_samples(pictures * LEAST_SAMPLES - 1, on_gpu) == 0
+        assert affordable_samples(pictures * LEAST_SAMPLES, on_gpu) == LEAST_SAMPLES
+        assert affordable_samples(10**6, on_gpu) == MOST_SAMPLES
 
 
 def test_a_training_measures_in_the_end_at_least(small: Preset, images: NDArray[np.uint8]) -> None:
