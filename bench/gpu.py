@@ -14,8 +14,9 @@ from dataclasses import replace
 import torch
 
 from machineray.gan.compute import Compute, Precision
+from machineray.gan.kinds import R1_EVERY, iterations_by_kind
 from machineray.gan.presets import PRESETS, Preset, preset_named
-from machineray.gan.steps import R1_EVERY, iterations_by_kind, new_training, step
+from machineray.gan.steps import new_training, step
 from machineray.gan.world import World
 
 

@@ -81,7 +81,7 @@ class Trainer:
 
 def train_row(preset: Any, repeat: int) -> dict[str, Any]:
     """The least of `repeat` steps of each kind, and their mean as often as they come."""
-    from machineray.gan.steps import R1_EVERY, iterations_by_kind
+    from machineray.gan.kinds import R1_EVERY, iterations_by_kind
 
     trainer = Trainer(preset)
     kinds = dict(zip(KINDS, iterations_by_kind(preset), strict=False))

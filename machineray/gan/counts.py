@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from machineray.gan.kinds import PATH_LENGTH_EVERY, R1_EVERY, has_path_length, has_r1
 from machineray.gan.losses import path_lengths, r1_penalty
 from machineray.gan.networks import learned_parameters, new_discriminator, new_generator
 from machineray.gan.presets import Preset
-from machineray.gan.steps import PATH_LENGTH_EVERY, R1_EVERY, has_path_length, has_r1
 
 
 @dataclass(frozen=True)

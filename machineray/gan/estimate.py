@@ -10,8 +10,9 @@ import torch
 
 from machineray.gan.compute import Compute
 from machineray.gan.counts import Counts, counted
+from machineray.gan.kinds import R1_EVERY, iterations_by_kind
 from machineray.gan.presets import Preset
-from machineray.gan.steps import R1_EVERY, iterations_by_kind, new_training, step
+from machineray.gan.steps import new_training, step
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ several, and gradients are sums over groups, so that neither changes the mathema
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +15,15 @@ from machineray.gan import ada, diffaug
 from machineray.gan.ada import Adaptation
 from machineray.gan.adam import Adam
 from machineray.gan.compute import Compute
+from machineray.gan.kinds import (
+    PATH_LENGTH_EVERY,
+    R1_EVERY,
+    Kind,
+    has_energy,
+    has_path_length,
+    has_r1,
+    kind_of,
+)
 from machineray.gan.layers import at_least_single
 from machineray.gan.losses import (
     energy_distance,
@@ -41,8 +49,6 @@ from machineray.gan.recording import Inputs, Recordings, Values
 from machineray.gan.stylegan2 import StyleGAN2Generator
 from machineray.gan.world import World
 
-R1_EVERY = 16
-PATH_LENGTH_EVERY = 4
 PATH_LENGTH_DECAY = 0.01
 W_AVG_DECAY = 0.998
 ENERGY_WEIGHT = 1.0
@@ -108,21 +114,6 @@ def _adam(network: torch.nn.Module, rate: float, every: int, is_lazy: bool) -> A
     ratio = every / (every + 1) if is_lazy else 1.0
     betas = (BETAS[0] ** ratio, BETAS[1] ** ratio)
     return Adam(learned_parameters(network), rate * ratio, betas)
-
-
-def has_r1(preset: Preset) -> bool:
-    """Whether a training of this preset has the penalty of large gradients."""
-    return preset.discriminator == "stylegan2"
-
-
-def has_energy(preset: Preset) -> bool:
-    """Whether generated pictures are compared with real ones as wholes, too."""
-    return preset.discriminator == "projected"
-
-
-def has_path_length(preset: Preset) -> bool:
-    """Whether a training of this preset has the regulariser of path lengths."""
-    return (preset.generator, preset.discriminator) == ("stylegan2", "stylegan2")
 
 
 # Of the discriminator: for real pictures and for generated ones.
@@ -200,34 +191,6 @@ class Sums:
 
 
 # -- the step
-
-
-class Kind(NamedTuple):
-    """What a step has beside its usual."""
-
-    r1: bool
-    path_length: bool
-    ada: bool
-
-
-def kind_of(preset: Preset, iteration: int, p: float) -> Kind:
-    """What the step of an iteration computes where pictures are augmented with a probability p."""
-    return Kind(
-        r1=has_r1(preset) and iteration % R1_EVERY == 0,
-        path_length=has_path_length(preset) and iteration % PATH_LENGTH_EVERY == 0,
-        ada=preset.augment == "ada" and p > 0,
-    )
-
-
-def iterations_by_kind(preset: Preset) -> list[list[int]]:
-    """The R1_EVERY iterations of a round, those of a kind together, the most frequent kind first.
-
-    What a step takes on average follows from one of each.
-    """
-    found: dict[Kind, list[int]] = {}
-    for iteration in range(R1_EVERY):
-        found.setdefault(kind_of(preset, iteration, 0.0), []).append(iteration)
-    return sorted(found.values(), key=len, reverse=True)
 
 
 def step(training: Training, real_img: Tensor) -> dict[str, float]:

@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 from machineray.errors import AlreadyExistsError, NotFoundError, WaitTimeoutError
-from machineray.kube.connection import Connection, Json, Query, connect
+from machineray.kube.connection import JSON, Connection, Json, Query, connect
 from machineray.kube.watching import OUTAGE_SECONDS, listed, watched
 
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -135,22 +135,17 @@ class Cluster:
         Its metadata alone is fetched: no value of a Secret leaves the server.
         """
         place = KINDS[kind]
-        group = "" if place.api == "v1" else place.api.partition("/")[0]
-        if not self.can("get", place.plural, group=group):
+        if not self.can("get", place.plural, group=place.api.rpartition("/")[0]):
             return None
-        try:
-            self.connection.request("GET", self.path(kind, name), accept=_METADATA)
-        except NotFoundError:
-            return False
-        return True
+        return self._get(self.path(kind, name), accept=_METADATA) is not None
 
     def raw(self, path: str, **query: str | int | bool) -> Json | None:
         """What any path of the API answers; None when there is nothing there."""
         return self._get(path, query)
 
-    def _get(self, path: str, query: Query | None = None) -> Json | None:
+    def _get(self, path: str, query: Query | None = None, accept: str = JSON) -> Json | None:
         try:
-            return self.connection.request("GET", path, query).json()
+            return self.connection.request("GET", path, query, accept=accept).json()
         except NotFoundError:
             return None
 

@@ -27,7 +27,7 @@ from machineray.kube.refusals import UnavailableError, refusal, unreachable
 Json = dict[str, Any]
 Query = Mapping[str, str | int | bool]
 PATIENCE_SECONDS = 60.0
-_JSON = "application/json"
+JSON = "application/json"
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 30.0
 _LONGEST_WAIT_SECONDS = 5.0
 _TRIES_BEFORE_NOTE = 3
@@ -53,7 +53,7 @@ class _Request(NamedTuple):
     path: str
     query: Query | None = None
     body: Json | None = None
-    accept: str = _JSON
+    accept: str = JSON
     read_seconds: float = _READ_SECONDS
 
 
@@ -88,7 +88,7 @@ class Connection:
         query: Query | None = None,
         body: Json | None = None,
         *,
-        accept: str = _JSON,
+        accept: str = JSON,
         patience_seconds: float = PATIENCE_SECONDS,
         read_seconds: float = _READ_SECONDS,
     ) -> Answer:

@@ -9,8 +9,9 @@ import pytest
 
 from machineray.gan import estimate
 from machineray.gan.compute import Compute
+from machineray.gan.kinds import iterations_by_kind, kind_of
 from machineray.gan.presets import preset_named
-from machineray.gan.steps import Training, iterations_by_kind, kind_of
+from machineray.gan.steps import Training
 
 PLAIN, PATH, BOTH = (1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15), (4, 8, 12), (0,)
 

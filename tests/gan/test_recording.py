@@ -14,8 +14,9 @@ from torch.utils._pytree import tree_leaves
 from machineray.errors import ConfigurationError
 from machineray.gan import projected
 from machineray.gan.compute import Compute
+from machineray.gan.kinds import has_path_length, has_r1
 from machineray.gan.presets import AugmentKind, Preset
-from machineray.gan.steps import Training, has_path_length, has_r1, new_training, step
+from machineray.gan.steps import Training, new_training, step
 from tests.gan.conftest import ITERATIONS, state_of
 
 aten = torch.ops.aten

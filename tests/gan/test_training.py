@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from machineray.errors import InputError, StageError
-from machineray.gan import features, steps
+from machineray.gan import features, kinds, steps
 from machineray.gan.presets import PRESETS, Preset, preset_named
 from machineray.gan.randomness import batch_order, generator_for
 from machineray.gan.steps import new_training
@@ -141,7 +141,7 @@ def test_r1_and_path_length_come_at_their_intervals(
     images: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preset = replace(preset_named("tiny"), resolution=16, batch=4, tick_kimg=0.004)
-    monkeypatch.setattr(steps, "R1_EVERY", 2)
+    monkeypatch.setattr(kinds, "R1_EVERY", 2)
 
     told = values(list(train(Config(preset, kimg=0.02), images)))
 
