@@ -6,7 +6,7 @@ mray run generate --run mixed --input klee/train --mix 3,17 --layers 2-6
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -18,7 +18,7 @@ from machineray.errors import UsageError
 from machineray.log import Event
 from machineray.runs import Plan, Row, json_lines
 from machineray.seeds import parsed_numbers, parsed_seeds
-from machineray.shards import Done, Outcome, Refused, Task, batches
+from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from machineray.gan.networks import Generator
 
 SEEDS = "0-23"
+Drawn: TypeAlias = "tuple[Row, NDArray[np.uint8]]"
 
 
 def generate(
@@ -78,7 +79,14 @@ def generate(
 
         network = loaded_network(read, source["from"], job.workers)
         judge = CopyJudge(read_bank()) if refuse_copies else None
-        for told, pixels in _drawn(network, items, pair, psi, batch):
+
+        def one(sample: Drawn) -> bytes:
+            return encode(from_array(sample[1]), "png")
+
+        # By threads, while the network draws on: a GPU draws quicker than one core writes PNG.
+        drawn = _drawn(network, items, pair, psi, batch)
+        for (told, pixels), data in each(one, drawn, job.workers):
+            assert isinstance(data, bytes)
             copied = judge.copied(pixels) if judge else ""
             if copied:
                 yield Refused(told["id"], f"{told['id']}: {copied}")
@@ -94,7 +102,7 @@ def generate(
                 "width": width,
                 "height": height,
             }
-            yield Done({name: encode(from_array(pixels), "png")}, [row])
+            yield Done({name: data}, [row])
 
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
         yield "catalog.jsonl", json_lines(records)
@@ -104,7 +112,7 @@ def generate(
 
 def _drawn(
     network: "Generator", items: Sequence[int], pair: list[int] | None, psi: float, batch: int
-) -> Iterator[tuple[Row, "NDArray[np.uint8]"]]:
+) -> Iterator[Drawn]:
     """What tells a picture from the others, and its pixels; items are seeds, of a pair layers."""
     if pair is None:
         from machineray.gan.sampling import sample

@@ -4,7 +4,6 @@
 upright, 8-bit RGB in sRGB. It is safe in threads: nothing global is switched for a call.
 """
 
-import functools
 import io
 import warnings
 from typing import Any, Literal
@@ -16,6 +15,9 @@ from PIL import ExifTags, Image, ImageCms, ImageFile
 from machineray.errors import InputError
 
 Format = Literal["png", "jpeg", "webp"]
+
+# zlib's level, 1..9: at Pillow's 6 a file takes four times as long and is hardly smaller.
+PNG_EFFORT = 1
 
 # Formats of still pictures with a signature of their own. Not here: those that run a program
 # (EPS), need a handler (WMF, GRIB), or take nearly any bytes for theirs (TGA, SPIDER, DIB).
@@ -81,32 +83,23 @@ def picture_format(data: bytes, name: str) -> str:
 
 
 def encode(
-    image: Image.Image,
-    format: Format,
-    *,
-    quality: int = 95,
-    lossless: bool = False,
-    dpi: int | None = None,
-    with_profile: bool = False,
+    image: Image.Image, format: Format, *, quality: int = 95, lossless: bool = False
 ) -> bytes:
     """An RGB picture -> the file's bytes; the same picture gives the same bytes.
 
     Args:
         image: mode RGB.
-        format: "png" (lossless), "jpeg" (4:4:4) or "webp".
+        format: "png" (lossless, PNG_EFFORT), "jpeg" (4:4:4) or "webp".
         quality: 1..100 of JPEG and WebP.
-        lossless: of WebP, in its quickest way: a sixth of PNG's CPU time and four fifths of its
-            bytes (bench/formats.py).
-        dpi: pixels per inch in print, of PNG and JPEG.
-        with_profile: embed the sRGB profile.
+        lossless: of WebP, in its quickest way: quicker than PNG and smaller (bench/formats.py).
     """
-    options: dict[str, Any] = {"icc_profile": srgb_profile() if with_profile else None}
-    if dpi is not None and format != "webp":
-        options["dpi"] = (dpi, dpi)
-    if format != "png":
-        options["quality"] = quality
-    if format == "webp" and lossless:  # here quality is effort
-        options |= {"lossless": True, "quality": 0, "method": 0}
+    options: dict[str, Any] = {}
+    if format == "png":
+        options = {"compress_level": PNG_EFFORT}
+    elif format == "webp" and lossless:  # here quality is effort
+        options = {"lossless": True, "quality": 0, "method": 0}
+    else:
+        options = {"quality": quality}
     if format == "jpeg":  # strong colours side by side smear when chroma is halved: 4:4:4
         options |= {"subsampling": 0, "optimize": True}
     file = io.BytesIO()
@@ -116,7 +109,7 @@ def encode(
 
 def to_array(image: Image.Image) -> NDArray[np.uint8]:
     """An RGB picture -> (H, W, 3) uint8, a copy."""
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def from_array(array: NDArray[np.uint8]) -> Image.Image:
@@ -124,16 +117,6 @@ def from_array(array: NDArray[np.uint8]) -> Image.Image:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
         raise ValueError(f"(H, W, 3) uint8 expected, not {array.shape} {array.dtype}")
     return Image.fromarray(array)
-
-
-@functools.cache
-def srgb_profile() -> bytes:
-    """The ICC profile of sRGB, the same bytes at any time of day."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    # LittleCMS writes the time of creation into bytes 24..35 of the header (ICC.1, sec. 7.2):
-    # year, month, day, hour, minute, second.
-    profile[24:36] = b"".join(part.to_bytes(2, "big") for part in (2000, 1, 1, 0, 0, 0))
-    return bytes(profile)
 
 
 def _open(data: bytes, name: str, max_pixels: int | None) -> ImageFile.ImageFile:

@@ -12,10 +12,11 @@ import numpy as np
 from machineray import __version__
 from machineray.errors import UsageError
 from machineray.finish.aspect import reshaped, sample_aspect
-from machineray.finish.encoding import SUFFIXES, Format, encode_artwork
+from machineray.finish.encoding import SUFFIXES, encode_artwork
 from machineray.finish.noise import SEED_SIGMA, add_noise
 from machineray.finish.pretrained import WEIGHTS_SHA256
 from machineray.finish.upscale import SCALE, Engine, upscale
+from machineray.imaging import Format
 
 SIDECAR_SCHEMA = 1
 CM_PER_INCH = 2.54

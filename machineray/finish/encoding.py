@@ -2,17 +2,17 @@
 
 import functools
 import io
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from machineray.errors import InputError
+from machineray.imaging import Format
 
-Format = Literal["png", "jpeg", "webp"]
-SUFFIXES: dict[str, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
-LONGEST_SIDE_PX: dict[str, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}
+SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+LONGEST_SIDE_PX: dict[Format, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}
 INCH = 2  # EXIF ResolutionUnit
 
 

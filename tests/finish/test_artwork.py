@@ -10,7 +10,8 @@ from PIL import ExifTags, Image, ImageCms
 
 from machineray.errors import InputError, UsageError
 from machineray.finish.artwork import FinishSettings, Origin, finish_picture
-from machineray.finish.encoding import Format, encode_artwork, srgb_profile
+from machineray.finish.encoding import encode_artwork, srgb_profile
+from machineray.imaging import Format
 
 ORIGIN = Origin("seed000004", 4, "ab" * 32, 0.7, {"paintings": 48, "artists": ["Klee"]})
 FORMATS: list[Format] = ["png", "jpeg", "webp"]

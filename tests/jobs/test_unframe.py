@@ -60,9 +60,8 @@ def test_boxes_and_cropped_pictures(tmp_path: Path, pictures: Path) -> None:
         found = [int(rows[file][edge]) for edge in ("left", "top", "right", "bottom")]
         assert found == pytest.approx(box, abs=1)
         assert 0.5 <= float(rows[file]["confidence"]) <= 1
-        with Image.open(
-            io.BytesIO(open_store(str(tmp_path / "root")).read(catalog[file]["key"]))
-        ) as cut:
+        data = open_store(str(tmp_path / "root")).read(catalog[file]["key"])
+        with Image.open(io.BytesIO(data)) as cut:
             size = (found[2] - found[0], found[3] - found[1])
             assert cut.size == size == (catalog[file]["width"], catalog[file]["height"])
             assert cut.format == "PNG"
@@ -76,6 +75,10 @@ def test_a_confidence_that_none_has_leaves_all_whole(tmp_path: Path, pictures: P
     rows = csv.DictReader(io.StringIO(done(tmp_path).read("boxes.csv").decode()))
     row = next(row for row in rows if row["file"] == "framed.png")
     assert [row[edge] for edge in ("left", "top", "right", "bottom")] == ["0", "0", "420", "300"]
+    for row in done(tmp_path).catalog():  # the file that came, to the byte
+        assert row["key"].endswith(f"paintings/{row['file']}")
+        data = open_store(str(tmp_path / "root")).read(row["key"])
+        assert data == (pictures / row["file"]).read_bytes()
 
 
 def test_what_is_told_to_stay_whole_stays_whole(tmp_path: Path, pictures: Path) -> None:
