@@ -94,7 +94,7 @@ def print_table(stage: str, text: str, cases: tuple[Case, ...]) -> None:
         number, folder = arguments.only
         print(json.dumps(measure(stage, Path(folder), cases[int(number)].options)))
         return
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
+    environment = os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"}
     print(f"{stage}: the whole stage, one worker, folder to folder")
     print(f"{'pictures':<34} {'count':>5} {'CPU-s':>7} {'a CPU-s':>8} {'peak MiB':>9}")
     for number, case in enumerate(cases):

@@ -13,11 +13,12 @@ import typer
 
 from jobs import Job, main
 from jobs.pictures import pictures
+from jobs.threads import each_by_itself
 from machineray.errors import InputError, UsageError
 from machineray.gan.sizes import Resolution, Size, size_of
 from machineray.log import Event, Note
 from machineray.runs import Plan, Row, json_bytes, json_lines
-from machineray.shards import Done, Outcome, Refused, Task, batches, each
+from machineray.shards import Done, Outcome, Refused, Task, batches
 
 if TYPE_CHECKING:
     from machineray.dataset.tar import Sample
@@ -60,7 +61,7 @@ def augment(
             return samples(rows[item], source.read(rows[item]), size, variants)
 
         def packable() -> Iterator[Sample]:
-            for item, value in each(one, items, job.workers):
+            for item, value in each_by_itself(one, items, job.workers):
                 if isinstance(value, InputError):
                     refused.append(Refused(item, str(value)))
                 else:

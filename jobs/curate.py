@@ -13,11 +13,12 @@ import typer
 
 from jobs import FILE, Job, main
 from jobs.pictures import Pictures, ids_in, pictures, thumbnail
+from jobs.threads import each_by_itself
 from machineray.errors import InputError
 from machineray.log import Event, Note, Refusal
 from machineray.rows import Rows
 from machineray.runs import Plan, Row
-from machineray.shards import Done, Outcome, Task, batches, each
+from machineray.shards import Done, Outcome, Task, batches
 
 SHEET = "contact-sheet.html"
 
@@ -53,8 +54,11 @@ def curate(
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome | Event]:
         from machineray.curate.contact_sheet import thumbnail_name
 
+        def one(row: Row) -> tuple[Row, bytes]:
+            return measured(source, row)
+
         rows = (source.rows[numbers[item]] for item in items)
-        for row, value in each(lambda row: measured(source, row), rows, job.workers):
+        for row, value in each_by_itself(one, rows, job.workers):
             if isinstance(value, InputError):
                 yield Refusal(row["id"], str(value))
                 yield Done({}, [{**row, "unreadable": str(value)}])

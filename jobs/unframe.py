@@ -14,11 +14,12 @@ import typer
 
 from jobs import FILE, Job, main
 from jobs.pictures import Pictures, ids_in, pictures, thumbnail
+from jobs.threads import each_by_itself
 from machineray.errors import InputError
 from machineray.log import Event, Note
 from machineray.rows import Rows
 from machineray.runs import Plan, Row
-from machineray.shards import Done, Outcome, Refused, Task, batches, each
+from machineray.shards import Done, Outcome, Refused, Task, batches
 
 COLUMNS = ("file", "left", "top", "right", "bottom", "confidence", "corners")
 
@@ -49,7 +50,7 @@ def unframe(
         def one(item: str) -> tuple[Row, str, bytes, bytes]:
             return unframed(source, source.rows[numbers[item]], min_confidence, item in stays_whole)
 
-        for item, value in each(one, items, job.workers):
+        for item, value in each_by_itself(one, items, job.workers):
             if isinstance(value, InputError):
                 yield Refused(item, str(value))
                 continue

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
 SHARP_PX = 512  # the shorter side at which sharpness counts, up to twice that
 LONGEST = 4  # of a long strip the middle is looked at, this many times its shorter side
@@ -25,22 +25,35 @@ def sharpness(image: Image.Image) -> float:
     left, top = max(0, (width - most) // 2), max(0, (height - most) // 2)
     middle = image.crop((left, top, width - left, height - top))
     small = middle.reduce(max(1, min(width, height) // SHARP_PX))
-    grey = np.asarray(small.convert("L"), np.int16)
-    if min(grey.shape) <= 2 * FAR:
+    grey = small.convert("L")
+    if min(grey.size) <= 2 * FAR:
         return 1.0
-    return max(_steepness(grey), _steepness(grey.T))
+    return max(_steepness(grey, 1, 0), _steepness(grey, 0, 1))
 
 
-def _steepness(grey: NDArray[np.int16]) -> float:
-    """The same across rows alone: the steepest near steps over as many of the far ones."""
-    near, far = (np.abs(grey[2 * reach :] - grey[: -2 * reach]).ravel() for reach in (NEAR, FAR))
-    if not near.any():
-        return 0.0 if far.any() else 1.0
+def _steepness(grey: Image.Image, across: int, down: int) -> float:
+    """The same in one direction: the steepest near steps over as many of the far ones."""
+    near, far = (_steps(grey, 2 * reach * across, 2 * reach * down) for reach in (NEAR, FAR))
+    if not far[1:].any():
+        return 1.0
+    highest = int(near.nonzero()[0].max())
     # No more than there are edges: a flat canvas with one small square has few.
-    edges = int(np.count_nonzero(near > near.max() // 2))
-    count = min(max(FEWEST, edges), max(1, int(STEEPEST * far.size)))
-    steepest = (np.partition(steps, -count)[-count:].mean() for steps in (near, far))
-    return float(min(1.0, next(steepest) / next(steepest)))
+    edges = int(near[highest // 2 + 1 :].sum())
+    count = min(max(FEWEST, edges), max(1, int(STEEPEST * far.sum())))
+    return min(1.0, _mean_of_highest(near, count) / _mean_of_highest(far, count))
+
+
+def _steps(grey: Image.Image, across: int, down: int) -> NDArray[np.intp]:
+    """How many steps of each height (256,) there are between pixels that far apart."""
+    width, height = grey.size
+    here = grey.crop((0, 0, width - across, height - down))
+    there = grey.crop((across, down, width, height))
+    return np.array(ImageChops.difference(here, there).histogram(), np.intp)
+
+
+def _mean_of_highest(counts: NDArray[np.intp], number: int) -> float:
+    taken = np.diff(np.minimum(np.cumsum(counts[::-1]), number), prepend=0)
+    return float(taken @ np.arange(255, -1, -1) / number)
 
 
 def colourfulness(image: Image.Image) -> float:
