@@ -13,7 +13,7 @@ import typer
 
 from jobs import Job, main
 from jobs.pictures import pictures
-from jobs.threads import each_by_itself
+from jobs.threads import each_file
 from machineray.errors import InputError, UsageError
 from machineray.gan.sizes import Resolution, Size, size_of
 from machineray.log import Event, Note
@@ -57,11 +57,13 @@ def augment(
         strips: dict[str, bytes] = {}
         shown = set(items[:SHOWN_OF_SHARD]) if index < SHOWN_SHARDS else set()
 
-        def one(item: str) -> tuple[Row, list[Sample]]:
-            return samples(rows[item], source.read(rows[item]), size, variants)
+        def one(row: Row, data: bytes) -> tuple[Row, list[Sample]]:
+            return samples(row, data, size, variants)
 
         def packable() -> Iterator[Sample]:
-            for item, value in each_by_itself(one, items, job.workers):
+            wanted = (rows[item] for item in items)
+            for known, value in each_file(one, wanted, source.read, job.workers):
+                item = known["id"]
                 if isinstance(value, InputError):
                     refused.append(Refused(item, str(value)))
                 else:

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from jobs import FILE, Job, main
-from jobs.pictures import Pictures, ids_in, pictures, thumbnail
-from jobs.threads import each_by_itself
+from jobs.pictures import ids_in, pictures, thumbnail
+from jobs.threads import each_file
 from machineray.errors import InputError
 from machineray.log import Event, Note, Refusal
 from machineray.rows import Rows
@@ -54,11 +54,8 @@ def curate(
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome | Event]:
         from machineray.curate.contact_sheet import thumbnail_name
 
-        def one(row: Row) -> tuple[Row, bytes]:
-            return measured(source, row)
-
         rows = (source.rows[numbers[item]] for item in items)
-        for row, value in each_by_itself(one, rows, job.workers):
+        for row, value in each_file(measured, rows, source.read, job.workers):
             if isinstance(value, InputError):
                 yield Refusal(row["id"], str(value))
                 yield Done({}, [{**row, "unreadable": str(value)}])
@@ -89,13 +86,12 @@ def curate(
         yield Note(f"{told}; look at {job.store.url}/{job.output.key(SHEET)}")
 
 
-def measured(source: Pictures, row: Row) -> tuple[Row, bytes]:
+def measured(row: Row, data: bytes) -> tuple[Row, bytes]:
     """A painting's row with its true size, looks and measures, and a thumbnail (WebP)."""
     from machineray.curate.hashes import looks
     from machineray.curate.seen import measures
     from machineray.imaging import decode
 
-    data = source.read(row)
     image = decode(data, row["key"])
     known = {"width": image.width, "height": image.height, "bytes": len(data)}
     seen = {"looks": looks(image), "measures": measures(image)}

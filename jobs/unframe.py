@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from jobs import FILE, Job, main
-from jobs.pictures import Pictures, ids_in, pictures, thumbnail
-from jobs.threads import each_by_itself
+from jobs.pictures import ids_in, pictures, thumbnail
+from jobs.threads import each_file
 from machineray.errors import InputError
 from machineray.log import Event, Note
 from machineray.rows import Rows
@@ -47,10 +47,12 @@ def unframe(
     )
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
-        def one(item: str) -> tuple[Row, str, bytes, bytes]:
-            return unframed(source, source.rows[numbers[item]], min_confidence, item in stays_whole)
+        def one(row: Row, data: bytes) -> tuple[Row, str, bytes, bytes]:
+            return unframed(row, data, min_confidence, row["id"] in stays_whole)
 
-        for item, value in each_by_itself(one, items, job.workers):
+        rows = (source.rows[numbers[item]] for item in items)
+        for known, value in each_file(one, rows, source.read, job.workers):
+            item = known["id"]
             if isinstance(value, InputError):
                 yield Refused(item, str(value))
                 continue
@@ -83,7 +85,7 @@ def unframe(
 
 
 def unframed(
-    source: Pictures, known: Row, min_confidence: float, is_by_hand: bool
+    known: Row, data: bytes, min_confidence: float, is_by_hand: bool
 ) -> tuple[Row, str, bytes, bytes]:
     """A picture's row with its box, the painting's suffix and file, and all of it small (WebP).
 
@@ -94,7 +96,6 @@ def unframed(
     from machineray.unframe.boxes import frame_box
     from machineray.unframe.corners import upright
 
-    data = source.read(known)
     image = decode(data, known["key"])
     pixels = to_array(image)
     found = frame_box(pixels)

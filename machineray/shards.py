@@ -22,6 +22,8 @@ from machineray.runs import ALL, Marker, Output, Plan, Row, StageRun
 _ASKED_SINGLY = 8
 _MANY_INDEXES = 1000  # a page of a list of objects
 _MARKER_READERS = 16  # markers are small: reading them is waiting
+_WRITERS = 8
+_WAITING_BYTES = 32 << 20  # of files that are not yet written, beside the newest outcome's
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -55,6 +57,7 @@ class Part:
 class Done:
     """Some items are done: files to write (by name) and rows for the stage's catalog.
 
+    A file that is given as a path has to be there until the work is asked for more.
     `written`: the proofs of files that the work has written by itself.
     """
 
@@ -143,16 +146,20 @@ def execute(
     count = sum(len(plan.indexes[index]) for index in ours if index in done)
     if task.total is None:
         yield Progress(stage.stage, count, of_all, task.unit)
-    for index in ours:
-        if index in done:
-            continue
-        outcomes = task.work(index, plan.indexes[index])
-        for event in _do_index(stage, index, outcomes, container_image):
-            if not isinstance(event, int):
-                yield event
-            elif task.total is None:
-                count += event
-                yield Progress(stage.stage, count, of_all, task.unit)
+    writers = ThreadPoolExecutor(_WRITERS)  # one for all: each new thread has memory of its own
+    try:
+        for index in ours:
+            if index in done:
+                continue
+            outcomes = _written(stage, task.work(index, plan.indexes[index]), writers)
+            for event in _do_index(stage, index, outcomes, container_image):
+                if not isinstance(event, int):
+                    yield event
+                elif task.total is None:
+                    count += event
+                    yield Progress(stage.stage, count, of_all, task.unit)
+    finally:
+        writers.shutdown(wait=False, cancel_futures=True)  # see `each`
     if _is_surely_not_last(stage, ours, len(plan.indexes)):
         yield Note(f"{stage.name}: this part is done, others are not yet")
         return
@@ -179,17 +186,17 @@ def _is_surely_not_last(stage: StageRun, ours: Sequence[int], indexes: int) -> b
 def _do_index(
     stage: StageRun,
     index: int,
-    outcomes: Iterable[Outcome | Event],
+    outcomes: Iterable[tuple[Outcome | Event, list[Output]]],
     container_image: str | None,
 ) -> Iterator[Event | int]:
-    """Write what the work on one index gives; yields events, and how many items were done."""
+    """Mark what the work on one index gave; yields events, and how many items were done."""
     started = time.monotonic()
     outputs: list[Output] = []
     records: list[Row] = []
     refused: list[tuple[str, str]] = []
-    for outcome in outcomes:
+    for outcome, written in outcomes:
         if isinstance(outcome, Done):
-            outputs += [stage.write(name, data) for name, data in outcome.files.items()]
+            outputs += written
             outputs += outcome.written
             records += outcome.records
             yield outcome.items
@@ -204,6 +211,36 @@ def _do_index(
     seconds = round(time.monotonic() - started, 3)
     marker = Marker(tuple(outputs), tuple(records), len(refused), seconds, container_image)
     stage.mark_done(index, marker)
+
+
+def _written(
+    stage: StageRun, outcomes: Iterable[Outcome | Event], writers: ThreadPoolExecutor
+) -> Iterator[tuple[Outcome | Event, list[Output]]]:
+    """Each outcome in its order, with the proofs of its files.
+
+    Threads write them while the next ones are made: a bucket lets wait for each of its answers.
+    """
+    waiting: deque[tuple[Outcome | Event, list[Future[Output]]]] = deque()
+    for outcome in outcomes:
+        files = outcome.files if isinstance(outcome, Done) else {}
+        waiting.append((outcome, [writers.submit(stage.write, *file) for file in files.items()]))
+        while waiting and (_is_much(waiting) or all(file.done() for file in waiting[0][1])):
+            first, written = waiting.popleft()
+            yield first, [file.result() for file in written]
+    for last, written in waiting:
+        yield last, [file.result() for file in written]
+
+
+def _is_much(waiting: Sequence[tuple[Outcome | Event, list[Future[Output]]]]) -> bool:
+    """Whether nothing more may be made before something is written.
+
+    A file on disk is there only until the work goes on.
+    """
+    done = [outcome for outcome, _ in waiting if isinstance(outcome, Done)]
+    files = [data for one in done for data in one.files.values()]
+    sizes = [len(data) for data in files if isinstance(data, bytes)]
+    is_on_disk = len(sizes) < len(files)
+    return is_on_disk or len(waiting) > 2 * _WRITERS or sum(sizes) > _WAITING_BYTES
 
 
 def _merge(stage: StageRun, plan: Plan, task: Task, max_failures: int | None) -> Iterator[Event]:

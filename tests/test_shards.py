@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machineray import shards
-from machineray.errors import InputError, StageError, UsageError
+from machineray.errors import InputError, StageError, StorageError, UsageError
 from machineray.log import Note, Progress, Refusal
 from machineray.runs import Plan, Row, StageRun, json_lines
 from machineray.shards import Done, Outcome, Part, Refused, Task, batches, each, execute
@@ -130,6 +131,76 @@ def test_refusals_are_listed_and_counted(tmp_path: Path) -> None:
 def test_refusals_are_told_as_they_come(tmp_path: Path) -> None:
     events = run(tmp_path, squares(3, bad=frozenset({2})), limit=None)
     assert Refusal("2", "2: bad") in events
+
+
+class Slow(FolderStore):
+    """A store whose files are written when `ready` says so."""
+
+    def __init__(self, root: Path, ready: Callable[[str], object]) -> None:
+        super().__init__(root)
+        self.ready = ready
+
+    def write(self, key: str, data: bytes | Path) -> None:
+        if "/squares/" in key:
+            self.ready(key)
+        super().write(key, data)
+
+
+def test_files_are_written_beside_one_another(tmp_path: Path) -> None:
+    together = threading.Barrier(3, timeout=20)  # broken where one is written after the other
+    stage = StageRun(Slow(tmp_path, lambda key: together.wait()), "r", "unframe")
+    events = list(execute(stage, squares(9), Part(), 0))
+    assert [event.done for event in events if isinstance(event, Progress)] == [*range(10)]
+    assert [row["id"] for row in stage.catalog()] == [*range(9)]
+
+
+def test_the_work_does_not_run_ahead_of_what_is_written(tmp_path: Path) -> None:
+    made: list[int] = []
+    ahead: list[int] = []
+
+    def work(index: int, numbers: Sequence[Any]) -> Iterator[Outcome]:
+        for number in numbers:
+            made.append(number)
+            yield Done({f"squares/{number}.txt": bytes(1 << 20)}, [{"id": number}])
+
+    def ready(key: str) -> None:
+        time.sleep(0.02)
+        ahead.append(len(made) - int(Path(key).stem))
+
+    task = replace(squares(100), plan=Plan("unframe", {}, {}, batches(range(100), 100)), work=work)
+    list(execute(StageRun(Slow(tmp_path, ready), "r", "unframe"), task, Part(), 0))
+    assert 1 < max(ahead) <= 2 * shards._WRITERS + 1
+    ahead.clear()
+    made.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "_WAITING_BYTES", 3 << 20)
+        list(execute(StageRun(Slow(tmp_path / "b", ready), "r", "unframe"), task, Part(), 0))
+    assert 1 < max(ahead) <= 4
+
+
+def test_a_file_that_cannot_be_written_ends_it_without_a_marker(tmp_path: Path) -> None:
+    def ready(key: str) -> None:
+        if key.endswith("/4.txt"):
+            raise StorageError("the disk is full")
+
+    with pytest.raises(StorageError, match="the disk is full"):
+        list(execute(StageRun(Slow(tmp_path, ready), "r", "unframe"), squares(9), Part(), 0))
+    assert list(StageRun(open_store(tmp_path), "r", "unframe").done_indexes()) == [0]
+    run(tmp_path, squares(9))
+    assert len(StageRun(open_store(tmp_path), "r", "unframe").catalog()) == 9
+
+
+def test_a_file_on_disk_is_written_before_the_work_goes_on(tmp_path: Path) -> None:
+    def work(index: int, numbers: Sequence[Any]) -> Iterator[Outcome]:
+        for number in numbers:
+            path = tmp_path / f"{number}.tmp"
+            path.write_bytes(b"%d" % number**2)
+            yield Done({f"squares/{number}.txt": path}, [{"id": number}])
+            path.unlink()
+
+    stage = StageRun(Slow(tmp_path / "root", lambda key: time.sleep(0.01)), "r", "unframe")
+    list(execute(stage, replace(squares(6), work=work), Part(), 0))
+    assert [stage.read(f"squares/{n}.txt") for n in range(6)] == [b"%d" % n**2 for n in range(6)]
 
 
 def test_a_part_says_what_is_missing(tmp_path: Path) -> None:

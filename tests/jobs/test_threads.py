@@ -1,35 +1,49 @@
 import pytest
 from threadpoolctl import threadpool_info
 
-from jobs.threads import each_by_itself
-from machineray.errors import InputError
+from jobs.threads import each_file
+from machineray.errors import InputError, NotFoundError
+from machineray.runs import Row
+
+ROWS: list[Row] = [{"id": str(number)} for number in range(5)]
 
 
-def threads_of_blas(_: object = None) -> list[int]:
-    return [
-        library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
-    ]
+def read(row: Row) -> bytes:
+    if row["id"] == "3":
+        raise InputError("3 cannot be read")
+    return bytes(int(row["id"]))
+
+
+def length(row: Row, data: bytes) -> int:
+    if row["id"] == "1":
+        raise InputError("1 is no picture")
+    return len(data)
+
+
+def threads_of_blas() -> list[int]:
+    found = threadpool_info()
+    return [library["num_threads"] for library in found if library["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_values_and_bad_input_in_the_order_of_the_rows(workers: int) -> None:
+    told = [(row["id"], str(value)) for row, value in each_file(length, ROWS, read, workers)]
+    values = ["0", "1 is no picture", "2", "3 cannot be read", "4"]
+    assert told == list(zip("01234", values, strict=True))
 
 
 def test_blas_has_one_thread_while_it_runs_and_its_own_afterwards() -> None:
     before = threads_of_blas()
-    for _, inside in each_by_itself(threads_of_blas, range(3), 2):
+    for _, inside in each_file(lambda row, data: threads_of_blas(), ROWS[:3], read, 2):
         assert not isinstance(inside, InputError)
         assert inside
         assert set(inside) == {1}
     assert threads_of_blas() == before
 
 
-def test_it_is_each() -> None:
-    def half(number: int) -> int:
-        if number % 2:
-            raise InputError(f"{number} is odd")
-        return number // 2
+def test_a_file_that_is_gone_ends_it() -> None:
+    def gone(row: Row) -> bytes:
+        raise NotFoundError(f"{row['id']}: no such object")
 
-    told = {number: str(value) for number, value in each_by_itself(half, range(4), 2)}
-    assert told == {0: "0", 1: "1 is odd", 2: "1", 3: "3 is odd"}
-
-
-def test_what_goes_wrong_comes_out() -> None:
-    with pytest.raises(ZeroDivisionError):
-        list(each_by_itself(lambda number: 1 // number, [0], 1))
+    with pytest.raises(NotFoundError, match="0: no such object"):
+        list(each_file(length, ROWS, gone, 2))
