@@ -16,8 +16,8 @@ from machineray.errors import InputError
 
 Format = Literal["png", "jpeg", "webp"]
 
-# zlib's level, 1..9: at Pillow's 6 a file takes four times as long and is hardly smaller.
-PNG_EFFORT = 1
+# Of zlib, 1..9: at Pillow's 6 a file takes four times as long and is a tenth smaller.
+PNG_LEVEL = 1
 
 # Formats of still pictures with a signature of their own. Not here: those that run a program
 # (EPS), need a handler (WMF, GRIB), or take nearly any bytes for theirs (TGA, SPIDER, DIB).
@@ -89,13 +89,13 @@ def encode(
 
     Args:
         image: mode RGB.
-        format: "png" (lossless, PNG_EFFORT), "jpeg" (4:4:4) or "webp".
+        format: "png" (lossless, PNG_LEVEL), "jpeg" (4:4:4) or "webp".
         quality: 1..100 of JPEG and WebP.
         lossless: of WebP, in its quickest way: quicker than PNG and smaller (bench/formats.py).
     """
     options: dict[str, Any] = {}
     if format == "png":
-        options = {"compress_level": PNG_EFFORT}
+        options = {"compress_level": PNG_LEVEL}
     elif format == "webp" and lossless:  # here quality is effort
         options = {"lossless": True, "quality": 0, "method": 0}
     else:

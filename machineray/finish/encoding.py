@@ -13,6 +13,7 @@ from machineray.imaging import Format
 
 SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 LONGEST_SIDE_PX: dict[Format, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}
+PNG_LEVEL = 4  # of zlib: as small as Pillow's 6 in three fifths of the time; 1 is a tenth larger
 INCH = 2  # EXIF ResolutionUnit
 
 
@@ -50,7 +51,7 @@ def encode_artwork(
     if format == "png":
         info = PngInfo()
         info.add_text("Software", software)
-        options |= {"dpi": (dpi, dpi), "pnginfo": info}
+        options |= {"compress_level": PNG_LEVEL, "dpi": (dpi, dpi), "pnginfo": info}
     else:
         options |= {"quality": quality, "exif": _exif(dpi, software)}
     if format == "jpeg":
