@@ -1,4 +1,4 @@
-"""Stages over a bucket that answers late: seconds beside those of a folder, and what is waiting.
+"""Stages over a bucket that answers late: wall seconds, beside those over a folder.
 
 .venv/bin/python bench/bucket.py [--late-ms 40]
 The server is moto's, each of whose answers comes so much later; every stage is a process.
@@ -67,7 +67,8 @@ def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it tells every request
     server = Server()
     environment = os.environ | OURS | {"AWS_ENDPOINT_URL": server.url}
-    client = boto3.client("s3", endpoint_url=server.url, region_name="us-east-1", **credentials())
+    credentials = {name.lower(): value for name, value in OURS.items()}
+    client = boto3.client("s3", endpoint_url=server.url, region_name="us-east-1", **credentials)
     client.create_bucket(Bucket=BUCKET)
     print(f"bucket: wall seconds of a stage; the example paintings; answers {late_ms:g} ms late")
     print(f"{'stage':<10} {'folder':>8} {'bucket':>8} {'late':>8}")
@@ -78,10 +79,6 @@ def main() -> None:
                 server.late_s = late_s
                 row.append(seconds(stage, f"s3://{BUCKET}/{name}", options, environment))
             print(f"{stage:<10} " + " ".join(f"{each:>8.1f}" for each in row), flush=True)
-
-
-def credentials() -> dict[str, str]:
-    return {name.lower(): value for name, value in OURS.items()}
 
 
 if __name__ == "__main__":

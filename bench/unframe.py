@@ -194,12 +194,12 @@ def measure(name: str) -> dict[str, float]:
     seconds = dict.fromkeys(("ours", "line", "stage"), 0.0)
     for file in files:
         data = encode(from_array(large()), "png") if name == LARGE else file.read_bytes()
-        pixels = to_array(decode(data, file.name))
-        seconds["ours"] += cpu_seconds(lambda: frame_box(pixels))  # noqa: B023
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        seconds["line"] += cpu_seconds(lambda: per_line(pixels))  # noqa: B023
         work = functools.partial(unframed, {"key": file.name}, data, 0.5, is_by_hand=False)
         seconds["stage"] += cpu_seconds(work)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        pixels = to_array(decode(data, file.name))
+        seconds["ours"] += cpu_seconds(lambda: frame_box(pixels))  # noqa: B023
+        seconds["line"] += cpu_seconds(lambda: per_line(pixels))  # noqa: B023
     rates = {kind: len(files) / spent for kind, spent in seconds.items()}
     return {"pictures": len(files), "peak_mib": peak, **rates}
 
@@ -226,7 +226,7 @@ def main() -> None:
     if not folders:
         print(f"unframe: no paintings at {arguments.paintings} (--paintings FOLDER): time only")
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    print("unframe: one thread; the first two without decoding; peak is the whole process")
+    print("unframe: one thread; finding alone without decoding; peak is the stage's process")
     print(
         f"{'pictures':>22} {'number':>7} {'per CPU-s':>10} {'line by line':>13} "
         f"{'the stage':>10} {'peak MiB':>9}"
