@@ -12,17 +12,15 @@ import time
 def measure(name: str, batch: int, samples: int) -> str:
     import torch
 
-    from machineray.gan.networks import draw, for_drawing, latents, new_generator
+    from machineray.gan.networks import draw, for_drawing, latents, new_generator, noise_of
     from machineray.gan.presets import preset_named
-    from machineray.gan.randomness import sample_noise
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generator = for_drawing(new_generator(preset_named(name)).to(device))
 
     def once(start: int) -> None:
-        z, rngs = latents(range(start, start + batch), generator.z_dim)
-        noise = sample_noise(rngs, generator.noise_shapes, device)
-        draw(generator, z.to(device), noise).cpu()
+        seeds = range(start, start + batch)
+        draw(generator, latents(generator, seeds), noise_of(generator, seeds)).cpu()
 
     with torch.inference_mode():
         once(0)

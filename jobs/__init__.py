@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from functools import cached_property
@@ -19,7 +20,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from machineray.errors import MachineRayError
+from machineray.errors import ConfigurationError, MachineRayError
 from machineray.log import Event, show
 from machineray.runs import Plan, StageRun, checked_run
 from machineray.seeds import parsed_numbers
@@ -72,7 +73,22 @@ class Job:
         limit = self.max_failures
         if limit is None:
             limit = self.row.max_failures
-        return execute(self.output, task, self.part, limit, self.container_image)
+        with gpu_watched():
+            yield from execute(self.output, task, self.part, limit, self.container_image)
+
+
+@contextmanager
+def gpu_watched() -> Iterator[None]:
+    """Turn the error of a GPU that is full into a ConfigurationError with the way out."""
+    try:
+        yield
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's; not all jobs have torch
+            raise
+        raise ConfigurationError(
+            "the GPU's memory is full: end what else is on it, lower --batch where there is one, "
+            "or draw on the CPU: CUDA_VISIBLE_DEVICES= before the same command, which goes on"
+        ) from error
 
 
 @dataclass(frozen=True)

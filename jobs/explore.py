@@ -118,15 +118,15 @@ def led(
 ) -> Iterator[tuple[str, Table]]:
     """(group of layers, each seed led along its direction of that number), where it has so many."""
     from machineray.gan.latent import all_directions, drawn, everywhere, groups_of, moved, styles
-    from machineray.gan.randomness import sample_noise
+    from machineray.gan.networks import noise_of
     from machineray.imaging import from_array
 
     strengths = [part * strength for part in STEPS]
     found = all_directions(network, number + 1)
 
     def row(seed: int, group: str) -> list["Image"]:
-        (w,), rngs = styles(network, (seed,), psi)
-        noise, ws = sample_noise(rngs, network.noise_shapes), everywhere(network, w)
+        (w,) = styles(network, (seed,), psi)
+        noise, ws = noise_of(network, (seed,)), everywhere(network, w)
         layers, step = groups_of(network)[group], found[group][number]
         return [from_array(drawn(network, moved(ws, layers, s * step), noise)) for s in strengths]
 

@@ -4,6 +4,7 @@ mray run finish --run klee
 mray run finish --run larger --input ./photos --aspect keep --noise 0     a plain upscaler
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ import typer
 
 from jobs import Job, main
 from jobs.pictures import Pictures, pictures
+from machineray.devices import drawing_device
 from machineray.errors import InputError, UsageError
 from machineray.log import Event
 from machineray.runs import Plan, Row, StageRun, json_bytes, json_lines, sha256_of
@@ -19,6 +21,7 @@ from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
 # The grain of 2020 was made for squares of this side; smaller ones get as much less of it.
 GRAIN_SIDE_PX = 1024
+MOST_TOGETHER = 8  # artworks of 4096 px on a GPU: 100 MB each while a core encodes its PNG
 
 
 class Aspect(StrEnum):
@@ -91,6 +94,14 @@ def finish(
         indexes=batches(list(rows), job.row.items_per_index),
     )
     credits = known_credits(source)
+    is_torchs = engine is EngineName.torch and upscale is Upscale.four
+    device = functools.cache(lambda: drawing_device() if is_torchs else "cpu")
+
+    def together() -> int:
+        # Encoding takes one core, and an artwork longer than a GPU's work on it. On a CPU that
+        # work takes all cores.
+        is_quick = upscale is Upscale.none or device() == "cuda"
+        return min(job.workers, MOST_TOGETHER) if is_quick else 1
 
     def one(item: str) -> Done:
         from machineray.finish.artwork import FinishSettings, Origin, finish_picture
@@ -104,6 +115,7 @@ def finish(
             noise_sigma=grain if noise is None else noise,
             scale=4 if upscale is Upscale.four else 1,
             engine=engine.value,
+            device=device(),
             is_bf16=bf16,
             format=format.value,
             quality=quality,
@@ -131,7 +143,7 @@ def finish(
         return Done({name: artwork.data, sidecar: json_bytes(told)}, [record])
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
-        if engine is EngineName.torch and upscale is Upscale.four:
+        if is_torchs:
             import torch
 
             torch.set_num_threads(job.workers)
@@ -141,7 +153,7 @@ def finish(
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
         yield "catalog.jsonl", json_lines(records)
 
-    yield from job.execute(Task(plan, job.row.unit, work, merge))
+    yield from job.execute(Task(plan, job.row.unit, work, merge, together=together))
 
 
 def _paintings(source: Pictures) -> Sequence[Row]:

@@ -39,7 +39,7 @@ def generate(
     refuse_copies: Annotated[
         bool, typer.Option("--refuse-copies", help="Leave out what is too near to a painting.")
     ] = False,
-    batch: Annotated[int, typer.Option(min=1, help="Samples at a time; changes no pixel.")] = 8,
+    batch: Annotated[int, typer.Option(min=1, help="Samples at a time on a GPU.")] = 8,
     mix: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Instead of --seeds: seed A in the style of B …"),

@@ -10,6 +10,7 @@ import typer
 from jobs import FILE, SHIPPED, Job
 from jobs.pictures import input_stage
 from jobs.training import BEST, NEWEST
+from machineray.devices import drawing_device
 from machineray.errors import NotFoundError, UsageError
 from machineray.gan.header import header_of
 from machineray.runs import sha256_of
@@ -62,10 +63,10 @@ def chosen_network(
 
 
 def loaded_network(read: Callable[[], bytes], name: str, workers: int) -> "Generator":
-    """The generator, ready to draw with so many threads."""
+    """The generator, ready to draw: on a GPU where there is one, else with so many threads."""
     import torch
 
     from machineray.gan.state import load_snapshot
 
     torch.set_num_threads(workers)
-    return load_snapshot(read(), name).generator
+    return load_snapshot(read(), name).generator.to(drawing_device())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from machineray.devices import drawing_device
 from machineray.errors import MachineRayError
 from machineray.storage import FolderStore, open_store
 
@@ -88,10 +89,15 @@ def _gpu() -> Check:
     import torch
 
     if not torch.cuda.is_available():
-        return Check("gpu", True, "none: training and upscaling take the CPU")
+        return Check("gpu", True, "none: training, drawing and upscaling take the CPU")
     cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     text = ", ".join(f"{card.name} ({card.total_memory / _GIB:.0f} GiB)" for card in cards)
-    return Check("gpu", True, text)
+    try:
+        works = drawing_device() == "cuda"
+    except RuntimeError:  # torch's for a GPU that is full
+        return Check("gpu", False, f"{text}: its memory is full; end what else is on it")
+    without = f"{text}: torch {torch.__version__} has no code for it, so the CPU draws; another may"
+    return Check("gpu", works, text if works else without)
 
 
 def _memory() -> Check:

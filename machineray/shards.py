@@ -87,6 +87,7 @@ class Task:
     work: Callable[[int, Sequence[Any]], Iterator[Outcome | Event]]  # (index, its items)
     merge: Callable[[Any], Iterator[tuple[str, bytes | Path]]]  # of all records: Rows, on disk
     total: float | None = None  # set: the work tells its own progress, up to this
+    together: Callable[[], int] = lambda: 1  # indexes at a time; asked when there is one to do
 
 
 def batches(items: Sequence[Item], size: int) -> list[list[Item]]:
@@ -147,12 +148,15 @@ def execute(
     if task.total is None:
         yield Progress(stage.stage, count, of_all, task.unit)
     writers = ThreadPoolExecutor(_WRITERS)  # one for all: each new thread has memory of its own
+
+    def doing(index: int) -> Iterator[Event | int]:
+        outcomes = _written(stage, task.work(index, plan.indexes[index]), writers)
+        return _do_index(stage, index, outcomes, container_image)
+
     try:
-        for index in ours:
-            if index in done:
-                continue
-            outcomes = _written(stage, task.work(index, plan.indexes[index]), writers)
-            for event in _do_index(stage, index, outcomes, container_image):
+        missing = [index for index in ours if index not in done]
+        for events in _begun(missing, doing, task.together() if missing else 1):
+            for event in events:
                 if not isinstance(event, int):
                     yield event
                 elif task.total is None:
@@ -164,6 +168,19 @@ def execute(
         yield Note(f"{stage.name}: this part is done, others are not yet")
         return
     yield from _merge(stage, plan, task, max_failures)
+
+
+def _begun(
+    indexes: Sequence[int], doing: Callable[[int], Iterator[Event | int]], together: int
+) -> Iterator[Iterable[Event | int]]:
+    """What happens in each index: as it happens, or by threads, then all of it at its end."""
+    if together == 1:
+        yield from map(doing, indexes)
+        return
+    for _, events in each(lambda index: list(doing(index)), indexes, together):
+        if isinstance(events, InputError):
+            raise events
+        yield events
 
 
 def _done_of(stage: StageRun, ours: Sequence[int]) -> set[int]:

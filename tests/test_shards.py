@@ -203,6 +203,34 @@ def test_a_file_on_disk_is_written_before_the_work_goes_on(tmp_path: Path) -> No
     assert [stage.read(f"squares/{n}.txt") for n in range(6)] == [b"%d" % n**2 for n in range(6)]
 
 
+def test_indexes_may_be_done_beside_one_another(tmp_path: Path) -> None:
+    together = threading.Barrier(2, timeout=20)  # broken where one waits for the other's end
+
+    def work(index: int, numbers: Sequence[Any]) -> Iterator[Outcome]:
+        together.wait()
+        yield from squares(12, frozenset({7})).work(index, numbers)
+
+    task = replace(squares(12), work=work, together=lambda: 2)
+    events = run(tmp_path / "beside", task, limit=1)
+    assert [event.done for event in events if isinstance(event, Progress)] == [*range(13)]
+    assert [event.item for event in events if isinstance(event, Refusal)] == ["7"]
+    run(tmp_path / "plain", squares(12, frozenset({7})), limit=1)
+    assert contents(tmp_path / "beside") == contents(tmp_path / "plain")
+
+
+def test_of_indexes_beside_one_another_each_is_done_or_not(tmp_path: Path) -> None:
+    def work(index: int, numbers: Sequence[Any]) -> Iterator[Outcome]:
+        if index == 2:
+            raise InputError("2: the snapshot is damaged")
+        yield from squares(12).work(index, numbers)
+
+    with pytest.raises(InputError, match="the snapshot is damaged"):
+        run(tmp_path, replace(squares(12), work=work, together=lambda: 2))
+    assert {0, 1} <= set(StageRun(open_store(tmp_path), "r", "unframe").done_indexes()) <= {0, 1, 3}
+    run(tmp_path, squares(12))
+    assert len(StageRun(open_store(tmp_path), "r", "unframe").catalog()) == 12
+
+
 def test_a_part_says_what_is_missing(tmp_path: Path) -> None:
     events = run(tmp_path, squares(9), Part(0, 3))
     assert events[-1] == Note("r/unframe: 2 of 3 indexes are still to be done")

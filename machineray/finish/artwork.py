@@ -15,7 +15,7 @@ from machineray.finish.aspect import reshaped, sample_aspect
 from machineray.finish.encoding import SUFFIXES, encode_artwork
 from machineray.finish.noise import SEED_SIGMA, add_noise
 from machineray.finish.pretrained import WEIGHTS_SHA256
-from machineray.finish.upscale import SCALE, Engine, upscale
+from machineray.finish.upscale import SCALE, Device, Engine, upscale
 from machineray.imaging import Format
 
 SIDECAR_SCHEMA = 1
@@ -43,7 +43,7 @@ class FinishSettings:
     scale: int = SCALE
     """4 = super-resolution, 1 = leave the size."""
     engine: Engine = "torch"
-    device: str = "cpu"
+    device: Device = "cpu"
     is_bf16: bool = False
     format: Format = "png"
     quality: int = 95
@@ -177,6 +177,7 @@ def _upscale_sidecar(settings: FinishSettings) -> dict[str, Any]:
     return {
         "factor": SCALE,
         "engine": settings.engine,
+        "device": settings.device if settings.engine == "torch" else None,
         "precision": "bfloat16" if settings.is_bf16 else "float32",
         "network": "RRDN GANS C4-D3-G32-G032-T10-x4",
         "weights_sha256": WEIGHTS_SHA256,

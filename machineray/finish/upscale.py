@@ -9,6 +9,7 @@ from machineray.errors import InputError, UsageError
 from machineray.finish.tiling import tiles
 
 Engine = Literal["torch", "isr"]
+Device = Literal["cpu", "cuda"]
 SCALE = 4
 # The network looks 153 px far, but hardly: measured over real, noisy and random pictures, a halo
 # of 8 px leaves seams of up to 8 levels, 12 of 2, 16 of 1 (in 0.1 % of the values beside them).
@@ -24,7 +25,7 @@ def upscale(
     *,
     tile: int | None = None,
     halo: int = HALO_PX,
-    device: str = "cpu",
+    device: Device = "cpu",
     is_bf16: bool = False,
 ) -> np.ndarray:
     """(H, W, 3) uint8 -> (4H, 4W, 3) uint8 by RRDN GANS.
@@ -34,7 +35,7 @@ def upscale(
         engine: "torch" (ours) or "isr" (idealo's own code on TensorFlow).
         tile: side in pixels of the pieces that a larger picture is cut into; None = TILE_PX.
         halo: pixels of neighbourhood that each piece sees.
-        device: of torch.
+        device: of torch; the other engine finds its own.
         is_bf16: torch in bfloat16: twice as fast where the processor knows it, up to
             4 levels off.
 
@@ -61,7 +62,7 @@ def upscale(
     return out
 
 
-def _engine(engine: str, device: str, is_bf16: bool) -> Callable[[np.ndarray], np.ndarray]:
+def _engine(engine: str, device: Device, is_bf16: bool) -> Callable[[np.ndarray], np.ndarray]:
     # Each engine's library is loaded only when it is asked for: neither environment has both.
     if engine == "torch":
         from machineray.finish import rrdn

@@ -12,8 +12,8 @@ from torch import Tensor
 from machineray.gan.layers import ModulatedConv
 from machineray.gan.light import LightGenerator
 from machineray.gan.metrics import Picture
-from machineray.gan.networks import Generator, latents
-from machineray.gan.randomness import generator_for, sample_noise
+from machineray.gan.networks import Generator, latents, noise_of
+from machineray.gan.randomness import generator_for
 from machineray.gan.sampling import to_uint8
 
 SPREAD_SAMPLES = 512
@@ -38,12 +38,9 @@ def groups_of(generator: Generator) -> Mapping[str, Sequence[int]]:
 
 
 @torch.inference_mode()
-def styles(
-    generator: Generator, seeds: Sequence[int], psi: float = 1.0
-) -> tuple[Tensor, list[torch.Generator]]:
-    """(w (N, w_dim), truncated; a random generator a seed, which goes on to draw its noise)."""
-    z, rngs = latents(seeds, generator.z_dim)
-    return torch.lerp(generator.w_avg, generator.mapping(z), psi), rngs
+def styles(generator: Generator, seeds: Sequence[int], psi: float = 1.0) -> Tensor:
+    """w (N, w_dim), truncated."""
+    return torch.lerp(generator.w_avg, generator.mapping(latents(generator, seeds)), psi)
 
 
 @torch.inference_mode()
@@ -63,9 +60,9 @@ def mixed(generator: Generator, first: int, second: int, layer: int, psi: float 
 
     The noise is that of `first`: mixed with itself, a seed is the picture that `generate` draws.
     """
-    w, rngs = styles(generator, (first, second), psi)
+    w = styles(generator, (first, second), psi)
     rows = [w[0]] * layer + [w[1]] * (layers_of(generator) - layer)
-    return drawn(generator, torch.stack(rows), sample_noise(rngs[:1], generator.noise_shapes))
+    return drawn(generator, torch.stack(rows), noise_of(generator, (first,)))
 
 
 class Walk:
@@ -81,8 +78,8 @@ class Walk:
         if len(seeds) < 2:
             raise ValueError(f"{len(seeds)} seeds: a walk needs two")
         self._generator = generator
-        self._points, rngs = styles(generator, seeds, psi)
-        self._noise = sample_noise(rngs[:1], generator.noise_shapes)
+        self._points = styles(generator, seeds, psi)
+        self._noise = noise_of(generator, seeds[:1])
 
     def w_at(self, place: float) -> Tensor:
         """(w_dim,) at a place: 0 is the first seed, 1 the first one again."""
@@ -135,11 +132,12 @@ def directions(generator: Generator, layers: Sequence[int], count: int) -> Tenso
     """
     weights = layer_weights(generator)
     rows = torch.cat([weights[layer] for layer in layers]).double()
-    _, vectors = torch.linalg.eigh(rows.T @ rows)
+    # On the CPU, because of vectors whose values are alike: a solver may turn them as it likes.
+    _, vectors = torch.linalg.eigh((rows.T @ rows).cpu())
     found = vectors.flip(1).T[:count]
     largest = found.gather(1, found.abs().argmax(dim=1, keepdim=True))
     signed: Tensor = found * largest.sign()
-    return signed.float()
+    return signed.float().to(rows.device)
 
 
 def all_directions(generator: Generator, count: int) -> dict[str, Tensor]:
@@ -155,7 +153,8 @@ def all_directions(generator: Generator, count: int) -> dict[str, Tensor]:
 def spread(generator: Generator, vectors: Tensor) -> Tensor:
     """(N, w_dim) -> (N,): the standard deviation of w along each, over SPREAD_SAMPLES fixed z."""
     rng = generator_for("spread", SPREAD_SAMPLES)
-    w = generator.mapping(torch.randn(SPREAD_SAMPLES, generator.z_dim, generator=rng))
+    z = torch.randn(SPREAD_SAMPLES, generator.z_dim, generator=rng)
+    w = generator.mapping(z.to(vectors.device))
     deviations: Tensor = (w @ vectors.T).std(dim=0)
     return deviations
 

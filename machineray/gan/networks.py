@@ -99,7 +99,24 @@ def calibrate(generator: Generator, samples: int = 64) -> None:
         norm.eval()
 
 
-def latents(seeds: Sequence[int], z_dim: int) -> tuple[Tensor, list[torch.Generator]]:
-    """(z (N, z_dim), one random generator a seed): the generators go on to draw the noise."""
-    rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
-    return torch.stack([torch.randn(z_dim, generator=rng) for rng in rngs]), rngs
+def latents(generator: Generator, seeds: Sequence[int]) -> Tensor:
+    """z (N, z_dim), where the generator is; drawn on the CPU, so that it is one on all devices."""
+    z = [torch.randn(generator.z_dim, generator=_begun(seed)) for seed in seeds]
+    return torch.stack(z).to(generator.w_avg.device)
+
+
+def noise_of(generator: Generator, seeds: Sequence[int]) -> list[Tensor]:
+    """Noise (N, 1, height, width) for each layer, as `latents`: a seed's is what follows its z."""
+    rngs = [_begun(seed) for seed in seeds]
+    for rng in rngs:
+        torch.randn(generator.z_dim, generator=rng)
+    return [
+        torch.stack([torch.randn(1, height, width, generator=rng) for rng in rngs]).to(
+            generator.w_avg.device
+        )
+        for height, width in generator.noise_shapes
+    ]
+
+
+def _begun(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

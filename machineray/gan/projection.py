@@ -19,8 +19,8 @@ from machineray.gan.features import FeatureNetwork
 from machineray.gan.latent import drawn, layers_of, styles
 from machineray.gan.layers import resized
 from machineray.gan.metrics import Picture
-from machineray.gan.networks import Generator
-from machineray.gan.randomness import generator_for, sample_noise
+from machineray.gan.networks import Generator, noise_of
+from machineray.gan.randomness import generator_for
 from machineray.gan.sampling import sample
 from machineray.gan.state import packed, unpacked
 
@@ -52,8 +52,8 @@ class Likeness:
     """The distance of pictures (N, 3, H, W) to one target, with a gradient."""
 
     def __init__(self, target: Tensor) -> None:
-        """Target (1, 3, H, W) in [-1, 1]."""
-        self._network = FeatureNetwork()
+        """Target (1, 3, H, W) in [-1, 1], where the pictures will be."""
+        self._network = FeatureNetwork().to(target.device)
         height, width = target.shape[2:]
         shorter = min(height, width)
         side = min(MOST_FEATURE_PX, max(FEATURE_PX, shorter))
@@ -96,6 +96,12 @@ class Projection:
     path: Tensor
     distance: Distance
 
+    def to(self, device: torch.device) -> "Projection":
+        """The same, there."""
+        tensors = (self.point, self.moments, self.path)
+        point, moments, path = (tensor.to(device) for tensor in tensors)
+        return replace(self, point=point, moments=moments, path=path)
+
 
 def packed_projection(found: Projection) -> bytes:
     """As a file, for a resume."""
@@ -121,27 +127,24 @@ class Projector:
         """Target (H, W, 3) of the generator's size. `per_layer`: a w for each layer (W+)."""
         self.generator, self.steps = generator, steps
         self.rows = layers_of(generator) if per_layer else 1
-        self._likeness = Likeness(_tensor(target))
-        w, _ = styles(generator, range(512))
+        self._device = generator.w_avg.device
+        self._likeness = Likeness(self._tensor(target))
+        w = styles(generator, range(512))
         self._scale = (w - generator.w_avg).square().mean().sqrt()
 
     def begin(self, seeds: Sequence[int]) -> Projection:
         """At the seed whose picture is nearest to the target."""
-        found = [(self._seen(picture), seed) for seed, picture in sample(self.generator, seeds)]
+        samples = sample(self.generator, seeds)
+        found = [(self.distance(picture).total, seed) for seed, picture in samples]
         _, seed = min(found)
-        w, _ = styles(self.generator, (seed,))
+        w = styles(self.generator, (seed,))
         start = ((w - self.generator.w_avg) / self._scale).expand(self.rows, -1).clone()
         nearest = Distance(float("inf"), float("inf"))
-        return Projection(seed, 0, start, torch.zeros(2, *start.shape), start[None], nearest)
-
-    @torch.inference_mode()
-    def _seen(self, picture: Picture) -> float:
-        features, pixels = self._likeness(_tensor(picture))
-        return float(features + PIXEL_WEIGHT * pixels)
+        return Projection(seed, 0, start, start.new_zeros(2, *start.shape), start[None], nearest)
 
     def run(self, at: Projection, every: int) -> Iterator[Projection]:
         """Go on to the end; what there is after each `every` steps, and at the end."""
-        noise = self._noise(at.seed)
+        noise, at = noise_of(self.generator, (at.seed,)), at.to(self._device)
         marks = {number * self.steps // POINTS for number in range(POINTS + 1)}
         moments, path = at.moments.clone(), list(at.path)
         for step in range(at.steps, self.steps):
@@ -153,10 +156,6 @@ class Projector:
                 at = replace(at, moments=moments.clone(), path=torch.stack(path))
                 yield at
 
-    def _noise(self, seed: int) -> list[Tensor]:
-        _, rngs = styles(self.generator, (seed,))
-        return sample_noise(rngs, self.generator.noise_shapes)
-
     def _moved(
         self, point: Tensor, moments: Tensor, step: int, noise: Sequence[Tensor]
     ) -> tuple[Tensor, Distance]:
@@ -164,7 +163,8 @@ class Projector:
         done = step / self.steps
         rng = generator_for("projection", step)
         shake = W_NOISE * max(0.0, 1 - done / W_NOISE_UNTIL) ** 2
-        at = (point + shake * torch.randn(point.shape, generator=rng)).requires_grad_(True)
+        shaken = point + shake * torch.randn(point.shape, generator=rng).to(self._device)
+        at = shaken.requires_grad_(True)
         features, pixels = self._likeness(self.generator.synthesis(self._ws(at)[None], noise))
         distance = features + PIXEL_WEIGHT * pixels
         far = F.relu(at.square().mean() - REACH**2)
@@ -178,7 +178,7 @@ class Projector:
 
     def _ws(self, point: Tensor) -> Tensor:
         """(layers or 1, w_dim) in standard deviations -> (layers, w_dim)."""
-        w = self.generator.w_avg + self._scale * point
+        w = self.generator.w_avg + self._scale * point.to(self._device)
         return w.expand(layers_of(self.generator), -1)
 
     def ws(self, point: Tensor) -> Tensor:
@@ -187,21 +187,22 @@ class Projector:
 
     def picture(self, found: Projection, place: int = -1) -> Picture:
         """What the network draws at a place of the path (H, W, 3)."""
-        return drawn(self.generator, self.ws(found.path[place]), self._noise(found.seed))
+        noise = noise_of(self.generator, (found.seed,))
+        return drawn(self.generator, self.ws(found.path[place]), noise)
 
     @torch.inference_mode()
     def distance(self, picture: Picture) -> Distance:
         """Of a picture (H, W, 3) to the target."""
-        features, pixels = self._likeness(_tensor(picture))
+        features, pixels = self._likeness(self._tensor(picture))
         return Distance(float(features), float(pixels))
+
+    def _tensor(self, picture: Picture) -> Tensor:
+        """(H, W, 3) in 0..255 -> (1, 3, H, W) in [-1, 1]."""
+        pixels = torch.tensor(np.ascontiguousarray(picture)).to(self._device)
+        return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def _ramp(done: float) -> float:
     """The share of the learning rate at a share of the steps: up, level, down by a cosine."""
     down = min(1.0, (1 - done) / RAMP_DOWN)
     return (0.5 - 0.5 * math.cos(math.pi * down)) * min(1.0, done / RAMP_UP)
-
-
-def _tensor(picture: Picture) -> Tensor:
-    """(H, W, 3) in 0..255 -> (1, 3, H, W) in [-1, 1]."""
-    return torch.tensor(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 127.5 - 1

@@ -99,16 +99,6 @@ def batch_random(
     )
 
 
-def sample_noise(
-    rngs: Sequence[torch.Generator], shapes: NoiseShapes, device: torch.device | str = "cpu"
-) -> list[Tensor]:
-    """Noise (N, 1, height, width) a layer, one generator a sample: the same in any batch."""
-    return [
-        torch.stack([torch.randn(1, height, width, generator=rng) for rng in rngs]).to(device)
-        for height, width in shapes
-    ]
-
-
 def batch_order(
     seed: int, nimg: int, batch: int, images: int, x_mirror: bool
 ) -> tuple[list[int], list[bool]]:

@@ -7,8 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from machineray.gan.networks import Generator, draw, latents
-from machineray.gan.randomness import sample_noise
+from machineray.gan.networks import Generator, draw, latents, noise_of
 
 
 def to_uint8(images: Tensor) -> NDArray[np.uint8]:
@@ -28,15 +27,12 @@ def sample(
     one sample at a time whatever `batch` is: the libraries choose other algorithms, with other
     last bits, for other batch sizes, and larger ones are not faster there (bench/generate.py).
     """
-    device = generator.w_avg.device
-    together = batch if device.type == "cuda" else 1
+    together = batch if generator.w_avg.device.type == "cuda" else 1
     for start in range(0, len(seeds), together):
         chosen = list(seeds[start : start + together])
         # A last batch that is short is filled up, so that all are computed alike.
         filled = chosen + chosen[-1:] * (together - len(chosen))
-        z, rngs = latents(filled, generator.z_dim)
-        noise = sample_noise(rngs, generator.noise_shapes, device)
-        images = draw(generator, z.to(device), noise, psi)
+        images = draw(generator, latents(generator, filled), noise_of(generator, filled), psi)
         yield from zip(chosen, to_uint8(images), strict=False)
 
 

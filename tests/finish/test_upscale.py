@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from machineray.devices import drawing_device
 from machineray.errors import ConfigurationError, InputError, UsageError
 from machineray.finish import rrdn, tiling
 from machineray.finish.upscale import upscale
@@ -76,7 +77,7 @@ def test_tiles_leave_no_seam(textured: np.ndarray, whole: np.ndarray) -> None:
 def test_blocks_inside_the_network_fit_exactly(
     textured: np.ndarray, whole: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rrdn, "BLOCK_PX", 23)
+    monkeypatch.setitem(rrdn.BLOCK_PX, "cpu", 23)
     difference = levels(upscale(textured), whole)
     assert (difference > 0).mean() < 1e-4
     assert difference.max() <= 1
@@ -109,6 +110,16 @@ def test_bf16_is_near(small: dict[str, np.ndarray]) -> None:
     difference = levels(upscale(small["input"], is_bf16=True), small["predict"])
     assert difference.max() <= 8
     assert difference.mean() < 1.5
+
+
+@pytest.mark.xdist_group("whole")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("tile", [None, 32])
+def test_a_gpu_enlarges_alike(textured: np.ndarray, whole: np.ndarray, tile: int | None) -> None:
+    drawing_device()
+    difference = levels(upscale(textured, tile=tile, device="cuda"), whole)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-2
 
 
 @pytest.mark.parametrize(

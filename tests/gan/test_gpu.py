@@ -1,5 +1,6 @@
 """What only a GPU can show; skipped, and said so, where none is."""
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,20 @@ from torch import Tensor
 
 from machineray.gan import steps
 from machineray.gan.compute import Compute
+from machineray.gan.latent import (
+    Walk,
+    all_directions,
+    drawn,
+    everywhere,
+    groups_of,
+    mixed,
+    moved,
+    styles,
+)
+from machineray.gan.metrics import Picture
+from machineray.gan.networks import Generator, calibrate, new_generator, noise_of
 from machineray.gan.presets import Preset
+from machineray.gan.projection import Projector
 from machineray.gan.randomness import BatchRandom, batch_random
 from machineray.gan.recording import Recording
 from machineray.gan.sampling import sample
@@ -113,3 +127,38 @@ def test_a_snapshot_of_a_gpu_is_drawn_alike_by_a_cpu(
         sample(on_cpu, range(8)), sample(on_gpu, range(8)), strict=True
     ):
         assert np.abs(one.astype(int) - other).max() <= 2
+
+
+def led(generator: Generator) -> Picture:
+    """Seed 3, along the second direction of all that the first layer shares with others."""
+    group = next(iter(groups_of(generator)))
+    step = all_directions(generator, 2)[group][1]
+    ws = everywhere(generator, styles(generator, (3,))[0])
+    return drawn(generator, moved(ws, groups_of(generator)[group], step), noise_of(generator, (3,)))
+
+
+@pytest.mark.parametrize("kind", ["stylegan2", "light"])
+def test_latent_tools_draw_there_what_a_cpu_draws(small: Preset, kind: Any) -> None:
+    torch.manual_seed(0)
+    on_cpu = new_generator(replace(small, generator=kind))
+    calibrate(on_cpu)
+    on_cpu.requires_grad_(False).eval()
+    on_gpu = copy.deepcopy(on_cpu).to(GPU.device)
+    pictures = [
+        (mixed(made, 3, 5, 1, psi=0.7), Walk(made, [3, 5, 8], psi=0.7).picture_at(0.4), led(made))
+        for made in (on_cpu, on_gpu)
+    ]
+    for one, other in zip(*pictures, strict=True):
+        assert np.abs(one.astype(int) - other).max() <= 2
+
+
+def test_a_picture_is_found_again_there(small: Preset, images: NDArray[np.uint8]) -> None:
+    events = list(train(Config(small, kimg=0.08), images, compute=RECORDED))
+    snapshot = [event for event in events if isinstance(event, Snapshot)][-1]
+    generator = load_snapshot(snapshot.data, "s").generator.to(GPU.device)
+    ((_, target),) = sample(generator, [1000])
+    projector = Projector(generator, target, 40, per_layer=False)
+    begun = projector.begin(range(6))
+    *_, found = projector.run(begun, every=10)
+    before, after = (projector.distance(projector.picture(at)) for at in (begun, found))
+    assert after.total < 0.7 * before.total

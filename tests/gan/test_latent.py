@@ -24,9 +24,8 @@ from machineray.gan.latent import (
     styles,
 )
 from machineray.gan.light import LightGenerator
-from machineray.gan.networks import Generator, calibrate, new_generator
+from machineray.gan.networks import Generator, calibrate, new_generator, noise_of
 from machineray.gan.presets import Preset, preset_named
-from machineray.gan.randomness import sample_noise
 from machineray.gan.sampling import sample
 from machineray.gan.state import packed
 
@@ -77,7 +76,7 @@ def test_the_header_tells_how_many_layers_there_are(generator: Generator) -> Non
 def test_a_walk_passes_every_seed_and_ends_where_it_began(generator: Generator) -> None:
     seeds = [3, 5, 8]
     walk = Walk(generator, seeds, psi=0.8)
-    w, _ = styles(generator, seeds, psi=0.8)
+    w = styles(generator, seeds, psi=0.8)
     for number in range(3):
         assert torch.allclose(walk.w_at(number / 3), w[number], atol=1e-5)
     ((_, first),) = sample(generator, [3], psi=0.8)
@@ -89,7 +88,7 @@ def test_a_walk_passes_every_seed_and_ends_where_it_began(generator: Generator) 
 
 def test_where_w_is_z_a_walk_keeps_its_length(light: LightGenerator) -> None:
     walk = Walk(light, [3, 5, 8], psi=1.0)
-    w, _ = styles(light, [3, 5, 8])
+    w = styles(light, [3, 5, 8])
     lengths = [float(walk.w_at(number / 60).norm()) for number in range(60)]
     assert min(lengths) >= float(w.norm(dim=1).min()) * 0.999
     assert max(lengths) <= float(w.norm(dim=1).max()) * 1.001
@@ -107,8 +106,8 @@ def unseen(rows: Tensor) -> Tensor:
 
 
 def test_a_layer_sees_of_w_what_its_matrix_sees(generator: Generator) -> None:
-    (w,), rngs = styles(generator, (3,))
-    noise, ws = sample_noise(rngs, generator.noise_shapes), everywhere(generator, w)
+    (w,) = styles(generator, (3,))
+    noise, ws = noise_of(generator, (3,)), everywhere(generator, w)
     picture = drawn(generator, ws, noise).astype(int)
     for layer, rows in enumerate(layer_weights(generator)):
         (seen,) = directions(generator, [layer], 1)

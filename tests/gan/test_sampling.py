@@ -7,9 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from machineray.gan.networks import Generator, draw, new_generator
+from machineray.gan.networks import Generator, draw, new_generator, noise_of
 from machineray.gan.presets import Preset, preset_named
-from machineray.gan.randomness import sample_noise
 from machineray.gan.sampling import grid, sample, to_uint8
 
 
@@ -70,10 +69,7 @@ def test_psi_shortens_the_way_from_the_mean() -> None:
     z = torch.randn(1, made.z_dim, generator=torch.Generator().manual_seed(1))
 
     with torch.no_grad():
-        pictures = [
-            draw(made, z, sample_noise([torch.Generator().manual_seed(2)], made.noise_shapes), psi)
-            for psi in (0.0, 0.5, 1.0)
-        ]
+        pictures = [draw(made, z, noise_of(made, [2]), psi) for psi in (0.0, 0.5, 1.0)]
 
     mean, half, full = pictures
     assert 0 < float((half - mean).norm()) < float((full - mean).norm())
@@ -82,7 +78,7 @@ def test_psi_shortens_the_way_from_the_mean() -> None:
 def test_a_cutoff_truncates_the_coarse_layers_only() -> None:
     made = new_generator(replace(preset_named("tiny"), resolution=16)).eval()
     z = torch.randn(1, made.z_dim, generator=torch.Generator().manual_seed(1))
-    noise = sample_noise([torch.Generator().manual_seed(2)], made.noise_shapes)
+    noise = noise_of(made, [2])
 
     with torch.no_grad():
         full = draw(made, z, noise)

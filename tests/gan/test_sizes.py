@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from machineray.gan import diffaug
-from machineray.gan.networks import draw, new_discriminator, new_generator
+from machineray.gan.networks import draw, new_discriminator, new_generator, noise_of
 from machineray.gan.presets import Preset, preset_named
 from machineray.gan.projected import input_shape
-from machineray.gan.randomness import BatchRandom, generator_for, sample_noise
+from machineray.gan.randomness import BatchRandom, generator_for
 from machineray.gan.sampling import sample
 from machineray.gan.sizes import MOST_BASE, Size, size_of
 from machineray.gan.state import load_snapshot
@@ -117,8 +117,7 @@ def test_a_picture_and_the_constant_lie_the_same_way() -> None:
     preset = replace(preset_named("tiny"), resolution="32x24", channel_base=256)
     torch.manual_seed(0)
     generator = new_generator(preset)
-    z, rngs = torch.ones(1, generator.z_dim), [torch.Generator().manual_seed(0)]
-    noise = sample_noise(rngs, generator.noise_shapes)
+    z, noise = torch.ones(1, generator.z_dim), noise_of(generator, (0,))
 
     def drawn(constant: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
