@@ -17,7 +17,8 @@ from jobs.threads import each_file
 from machineray.errors import InputError, UsageError
 from machineray.gan.sizes import Resolution, Size, size_of
 from machineray.log import Event, Note
-from machineray.runs import Plan, Row, json_bytes, json_lines
+from machineray.rows import Rows
+from machineray.runs import Plan, Row, json_bytes
 from machineray.shards import Done, Outcome, Refused, Task, batches
 
 if TYPE_CHECKING:
@@ -40,12 +41,11 @@ def augment(
     """Make training pictures of the paintings, and variants of them, into tar shards."""
     size = chosen_size(resolution)
     source = pictures(job)
-    rows = {row["id"]: row for row in source.rows if row.get("keep", True)}
     plan = Plan(
         stage=job.stage,
         arguments={"resolution": size.resolution, "variants": variants},
         input=source.source,
-        indexes=batches(list(rows), job.row.items_per_index),
+        indexes=batches(list(source.kept), job.row.items_per_index),
     )
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
@@ -61,7 +61,7 @@ def augment(
             return samples(row, data, size, variants)
 
         def packable() -> Iterator[Sample]:
-            wanted = (rows[item] for item in items)
+            wanted = map(source.row, items)
             for known, value in each_file(one, wanted, source.read, job.workers):
                 item = known["id"]
                 if isinstance(value, InputError):
@@ -80,7 +80,7 @@ def augment(
             yield from refused
             yield Done({shard: path, **strips}, records, items=len(records))
 
-    def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
+    def merge(records: Rows) -> Iterator[tuple[str, bytes | Path]]:
         from machineray.dataset.page import augment_page
 
         if not records:
@@ -90,7 +90,7 @@ def augment(
         index = {"resolution": size.resolution, "samples": count, "shards": shards}
         yield "index.json", json_bytes(index)
         yield PAGE, augment_page(records, count, size.resolution).encode()
-        yield "catalog.jsonl", json_lines(records)
+        yield "catalog.jsonl", records.path
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
     if job.output.is_complete():

@@ -7,6 +7,7 @@ mray run finish --run larger --input ./photos --aspect keep --noise 0     a plai
 import functools
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,8 @@ from jobs.pictures import Pictures, pictures
 from machineray.devices import drawing_device
 from machineray.errors import InputError, UsageError
 from machineray.log import Event
-from machineray.runs import Plan, Row, StageRun, json_bytes, json_lines, sha256_of
+from machineray.rows import Rows
+from machineray.runs import Plan, Row, StageRun, json_bytes, sha256_of
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
 # The grain of 2020 was made for squares of this side; smaller ones get as much less of it.
@@ -75,7 +77,6 @@ def finish(
 ) -> Iterator[Event]:
     """Give samples (or any pictures) aspect ratio, grain and four times the size, to print."""
     source = pictures(job)
-    rows = {row["id"]: row for row in source.rows}
     paintings = _paintings(source)
     aspects = _aspects(aspect, paintings)
     plan = Plan(
@@ -91,7 +92,7 @@ def finish(
             "engine": engine.value,
         },
         input=source.source,
-        indexes=batches(list(rows), job.row.items_per_index),
+        indexes=batches(list(source.kept), job.row.items_per_index),
     )
     credits = known_credits(source)
     is_torchs = engine is EngineName.torch and upscale is Upscale.four
@@ -108,7 +109,7 @@ def finish(
         from machineray.finish.noise import SEED_SIGMA
         from machineray.imaging import decode, to_array
 
-        row = rows[item]
+        row = source.row(item)
         pixels = to_array(decode(source.read(row), row["key"]))
         grain = SEED_SIGMA * min(1.0, max(pixels.shape[:2]) / GRAIN_SIDE_PX)
         settings = FinishSettings(
@@ -150,8 +151,8 @@ def finish(
         for item, value in each(one, items, 1):  # one picture takes all threads: memory is bounded
             yield Refused(item, str(value)) if isinstance(value, InputError) else value
 
-    def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
-        yield "catalog.jsonl", json_lines(records)
+    def merge(records: Rows) -> Iterator[tuple[str, Path]]:
+        yield "catalog.jsonl", records.path
 
     yield from job.execute(Task(plan, job.row.unit, work, merge, together=together))
 

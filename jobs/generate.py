@@ -6,6 +6,7 @@ mray run generate --run mixed --input klee/train --mix 3,17 --layers 2-6
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
@@ -16,7 +17,8 @@ from jobs.networks import Best, Psi, SnapshotFile, chosen_network, loaded_networ
 from jobs.pictures import input_stage
 from machineray.errors import UsageError
 from machineray.log import Event
-from machineray.runs import Plan, Row, json_lines
+from machineray.rows import Rows
+from machineray.runs import Plan, Row
 from machineray.seeds import parsed_numbers, parsed_seeds
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
@@ -104,8 +106,8 @@ def generate(
             }
             yield Done({name: data}, [row])
 
-    def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
-        yield "catalog.jsonl", json_lines(records)
+    def merge(records: Rows) -> Iterator[tuple[str, Path]]:
+        yield "catalog.jsonl", records.path
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
 

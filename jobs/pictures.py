@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,15 @@ class Pictures:
     rows: Sequence[Row]
     source: Mapping[str, Any]
     stage: StageRun | None = None
+
+    @cached_property
+    def kept(self) -> Mapping[str, int]:
+        """Id -> its place in `rows`, which stay on disk; without what curate refused."""
+        return {row["id"]: at for at, row in enumerate(self.rows) if row.get("keep", True)}
+
+    def row(self, id: str) -> Row:
+        """The row of a picture that is kept."""
+        return self.rows[self.kept[id]]
 
     def read(self, row: Row) -> bytes:
         """The file of a row, whole."""

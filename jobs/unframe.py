@@ -36,22 +36,20 @@ def unframe(
 ) -> Iterator[Event]:
     """Cut every painting out of what is around it; boxes.csv and boxes.html say where."""
     source = pictures(job)
-    numbers = {row["id"]: number for number, row in enumerate(source.rows) if row.get("keep", True)}
-    by_hand = ids_in(whole, "--whole", numbers) if whole else []
+    by_hand = ids_in(whole, "--whole", source.kept) if whole else []
     stays_whole = frozenset(by_hand)
     plan = Plan(
         stage=job.stage,
         arguments={"min_confidence": min_confidence, "whole": by_hand},
         input=source.source,
-        indexes=batches(list(numbers), job.row.items_per_index),
+        indexes=batches(list(source.kept), job.row.items_per_index),
     )
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
         def one(row: Row, data: bytes) -> tuple[Row, str, bytes, bytes]:
             return unframed(row, data, min_confidence, row["id"] in stays_whole)
 
-        rows = (source.rows[numbers[item]] for item in items)
-        for known, value in each_file(one, rows, source.read, job.workers):
+        for known, value in each_file(one, map(source.row, items), source.read, job.workers):
             item = known["id"]
             if isinstance(value, InputError):
                 yield Refused(item, str(value))
