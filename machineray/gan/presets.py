@@ -53,7 +53,7 @@ class Preset:
         if not 0 <= self.mapping_layers <= 64:
             raise ValueError(f"{self.mapping_layers} mapping layers")
         if not 0 < self.group <= self.batch or self.batch % self.group:
-            raise ValueError(f"a batch of {self.batch} in groups of {self.group}")
+            raise ValueError(f"a batch of {self.batch}, which has to be a multiple of {self.group}")
         if self.augment not in get_args(AugmentKind):
             raise ValueError(f"augment {self.augment}")
         if self.generator not in get_args(GeneratorKind):
