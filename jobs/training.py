@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from machineray.devices import has_gpu
 from machineray.errors import InputError, NotFoundError, UsageError
 from machineray.gan.sizes import Size, size_of
 from machineray.runs import Row, StageRun, json_bytes, json_lines, parsed_lines, sha256_of
@@ -224,7 +225,7 @@ def machine_name() -> str:
     """What trains, as one says it: '2 CPU cores (x86_64)'."""
     import torch
 
-    if torch.cuda.is_available():
+    if has_gpu():
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
     threads = torch.get_num_threads()
     return f"{threads} CPU core{'s' * (threads != 1)} ({platform.machine()})"

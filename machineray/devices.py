@@ -1,24 +1,38 @@
-"""Where a network draws: on a GPU where there is one, else on the CPU."""
+"""Whether there is a GPU to compute on; where a network draws."""
 
+from functools import cache
 from typing import Literal
 
 
+@cache
+def has_gpu() -> bool:
+    """Whether torch sees a GPU, and has code for it: for a card not older than it knows.
+
+    Asked of the current device. Of another card torch itself warns, and the CPU does the work.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        return False
+    try:
+        torch.ones(1, device="cuda").add_(1)
+        torch.cuda.synchronize()
+    except RuntimeError as error:
+        if "no kernel image" not in str(error):
+            raise
+        return False
+    return True
+
+
 def drawing_device() -> Literal["cpu", "cuda"]:
-    """The GPU where torch sees one that it has code for, else the CPU.
+    """The GPU where there is one, else the CPU.
 
     The GPU is told to keep to single precision and to one algorithm, for this process: TF32 has 10
     bits of mantissa, which moves levels, and a picture has to come again as it was.
     """
     import torch
 
-    if not torch.cuda.is_available():
-        return "cpu"
-    try:
-        torch.ones(1, device="cuda").add_(1)
-        torch.cuda.synchronize()
-    except torch.OutOfMemoryError:
-        raise  # it is told as any other that comes later
-    except RuntimeError:  # a card older than what this torch was built for
+    if not has_gpu():
         return "cpu"
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.deterministic = True

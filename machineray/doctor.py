@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from machineray.devices import drawing_device
+from machineray.devices import has_gpu
 from machineray.errors import MachineRayError
 from machineray.storage import FolderStore, open_store
 
@@ -93,10 +93,10 @@ def _gpu() -> Check:
     cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     text = ", ".join(f"{card.name} ({card.total_memory / _GIB:.0f} GiB)" for card in cards)
     try:
-        works = drawing_device() == "cuda"
+        works = has_gpu()
     except RuntimeError:  # torch's for a GPU that is full
         return Check("gpu", False, f"{text}: its memory is full; end what else is on it")
-    without = f"{text}: torch {torch.__version__} has no code for it, so the CPU draws; another may"
+    without = f"{text}: torch {torch.__version__} has no code for it, so the CPU works; another may"
     return Check("gpu", works, text if works else without)
 
 

@@ -4,7 +4,7 @@ They hold no values, so this shows that everything is brought to the GPU, not wh
 that is tests/gan/test_gpu.py's, on a machine that has one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from jobs import gpu_watched
-from machineray import devices
+from machineray.devices import drawing_device, has_gpu
 from machineray.errors import ConfigurationError
 from machineray.finish import rrdn
 from machineray.gan import latent, projection, sampling
@@ -24,6 +24,7 @@ from machineray.gan.networks import Generator, new_generator, noise_of
 from machineray.gan.presets import preset_named
 from machineray.gan.projection import Projector
 from machineray.gan.sampling import sample
+from machineray.gan.world import joined_world
 
 # Drawing keeps what follows from weights, by where they are in memory; a fake is nowhere.
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
@@ -149,22 +150,43 @@ def test_an_artwork_is_enlarged_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert computed and set(computed) == {"cuda"}
 
 
-def test_a_card_that_torch_has_no_code_for_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = "CUDA error: no kernel image is available for execution on the device"
-
-    def synchronize() -> None:
-        raise RuntimeError(said)
-
-    assert devices.drawing_device() == "cpu"  # there is none
+@pytest.fixture
+def cards(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """A machine where torch sees a GPU; what was found out before and after does not count."""
+    has_gpu.cache_clear()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
-    assert devices.drawing_device() == "cpu"
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    with monkeypatch.context() as patch:
-        patch.setattr(torch.backends.cudnn, "allow_tf32", True)
-        patch.setattr(torch.backends.cudnn, "deterministic", False)
-        assert devices.drawing_device() == "cuda"
-        assert not torch.backends.cudnn.allow_tf32 and torch.backends.cudnn.deterministic
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    yield monkeypatch
+    has_gpu.cache_clear()
+
+
+def failing(words: str) -> Callable[[], None]:
+    def fail() -> None:
+        raise RuntimeError(words)
+
+    return fail
+
+
+def test_a_gpu_draws_in_single_precision_the_same_way_each_time(cards: pytest.MonkeyPatch) -> None:
+    assert drawing_device() == "cuda"
+    assert not torch.backends.cudnn.allow_tf32 and torch.backends.cudnn.deterministic
+
+
+def test_a_card_that_torch_has_no_code_for_is_left_alone(cards: pytest.MonkeyPatch) -> None:
+    said = "CUDA error: no kernel image is available for execution on the device"
+    cards.setattr(torch.cuda, "synchronize", failing(said))
+    assert drawing_device() == "cpu"
+    cards.setattr(torch.cuda, "set_device", lambda device: None)
+    with joined_world() as world:
+        assert world.device.type == "cpu"
+
+
+def test_what_else_a_gpu_says_is_not_hidden(cards: pytest.MonkeyPatch) -> None:
+    cards.setattr(torch.cuda, "synchronize", failing("CUDA error: uncorrectable ECC error"))
+    with pytest.raises(RuntimeError, match="ECC"):
+        drawing_device()
 
 
 def test_a_full_gpu_is_told_with_the_way_out() -> None:

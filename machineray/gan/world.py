@@ -14,6 +14,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
+from machineray.devices import has_gpu
 from machineray.errors import TemporaryError, UsageError
 
 TIMEOUT = timedelta(minutes=10)  # a peer that says nothing for so long is gone
@@ -79,10 +80,10 @@ def joined_world() -> Iterator[World]:
     """The world that torchrun's variables describe; without them, this process alone."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    is_cuda = torch.cuda.is_available()
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local)
+    is_cuda = has_gpu()
     device = torch.device("cuda", local) if is_cuda else torch.device("cpu")
-    if is_cuda:
-        torch.cuda.set_device(device)
     if size == 1:
         yield World(device=device)
         return
