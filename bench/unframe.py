@@ -15,9 +15,10 @@ import functools
 import itertools
 import json
 import os
-import resource
+import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,9 +26,10 @@ from pathlib import Path
 import numpy as np
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "paintings"
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "paintings"
 FOLDS_FILE = Path(__file__).with_name("unframe_folds.npz")
 FOLDS = 5
-LARGE = "4000x5000"  # a made picture of this size: time and memory by size
+LARGE = (4000, 5000)  # time and memory by size
 EDGES = ("left", "top", "right", "bottom")
 BINS = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.001)  # of confidence
 
@@ -174,34 +176,42 @@ def opened(file: Path) -> np.ndarray:
     return to_array(decode(file.read_bytes(), file.name))
 
 
-def large() -> np.ndarray:
-    """A rough picture of 20 million pixels on a white page."""
-    width, height = map(int, LARGE.split("x"))
+def make_large(folder: Path) -> list[Path]:
+    """A rough picture on a white page, as PNG, and a painting without a frame, as JPEG."""
+    from PIL import Image
+
+    width, height = LARGE
     pixels = np.full((height, width, 3), 255, np.uint8)
     rough = np.random.default_rng(0).integers(0, 256, (40, 34, 3), np.uint8).repeat(100, 0)
     pixels[400 : height - 600, 300 : width - 300] = rough.repeat(100, 1)
-    return pixels
+    files = [folder / f"{width}x{height} framed.png", folder / f"{width}x{height} whole.jpg"]
+    Image.fromarray(pixels).save(files[0])
+    with Image.open(min(EXAMPLES.glob("*.jpg"))) as painting:
+        painting.convert("RGB").resize(LARGE).save(files[1], quality=92)
+    return files
 
 
-def measure(name: str) -> dict[str, float]:
-    """Seconds and memory of one folder's pictures, or of the large one."""
+def measure(place: Path) -> dict[str, float]:
+    """Seconds and memory of one folder's pictures, or of one."""
     from jobs.unframe import unframed
-    from machineray.imaging import decode, encode, from_array, to_array
+    from machineray.imaging import decode, to_array
     from machineray.unframe.boxes import frame_box
 
     frame_box(np.zeros((64, 64, 3), np.uint8))  # loads weights and libraries
-    files = [Path("large.png")] if name == LARGE else sorted(Path(name).glob("*.jpg"))
+    files = [place] if place.is_file() else sorted(place.glob("*.jpg"))
     seconds = dict.fromkeys(("ours", "line", "stage"), 0.0)
     for file in files:
-        data = encode(from_array(large()), "png") if name == LARGE else file.read_bytes()
+        data = file.read_bytes()
         work = functools.partial(unframed, {"key": file.name}, data, 0.5, is_by_hand=False)
         seconds["stage"] += cpu_seconds(work)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        # Not getrusage's, which begins with the peak of the process that started this one.
+        peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
         pixels = to_array(decode(data, file.name))
         seconds["ours"] += cpu_seconds(lambda: frame_box(pixels))  # noqa: B023
         seconds["line"] += cpu_seconds(lambda: per_line(pixels))  # noqa: B023
     rates = {kind: len(files) / spent for kind, spent in seconds.items()}
-    return {"pictures": len(files), "peak_mib": peak, **rates}
+    assert peak
+    return {"pictures": len(files), "peak_mib": int(peak[1]) / 1024, **rates}
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -215,30 +225,31 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--paintings", type=Path, default=SHARED)
-    parser.add_argument("--only", help=argparse.SUPPRESS)
+    parser.add_argument("--only", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
         print(json.dumps(measure(arguments.only)))
         return
     names = ("framed", "train", "representational")
-    folders = [str(arguments.paintings / name) for name in names]
-    folders = [folder for folder in folders if Path(folder).is_dir()]
+    folders = [arguments.paintings / name for name in names]
+    folders = [folder for folder in folders if folder.is_dir()]
     if not folders:
         print(f"unframe: no paintings at {arguments.paintings} (--paintings FOLDER): time only")
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     print("unframe: one thread; finding alone without decoding; peak is the stage's process")
     print(
-        f"{'pictures':>22} {'number':>7} {'per CPU-s':>10} {'line by line':>13} "
+        f"{'pictures':>24} {'number':>7} {'per CPU-s':>10} {'line by line':>13} "
         f"{'the stage':>10} {'peak MiB':>9}"
     )
-    for name in (*folders, LARGE):
-        command = [sys.executable, __file__, "--only", name]
+    large = tempfile.TemporaryDirectory()
+    for place in (*folders, *make_large(Path(large.name))):
+        command = [sys.executable, __file__, "--only", str(place)]
         answer = subprocess.run(
             command, check=True, capture_output=True, text=True, env=os.environ | threads
         )
         row = json.loads(answer.stdout.splitlines()[-1])
         print(
-            f"{Path(name).name:>22} {row['pictures']:>7} {row['ours']:>10.1f} "
+            f"{place.name:>24} {row['pictures']:>7} {row['ours']:>10.1f} "
             f"{row['line']:>13.1f} {row['stage']:>10.1f} {row['peak_mib']:>9.0f}",
             flush=True,
         )

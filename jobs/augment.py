@@ -113,10 +113,14 @@ def samples(row: Row, data: bytes, size: Size, variants: int) -> tuple[Row, "lis
     """
     from machineray.dataset.squares import made_with, squashed, varied
     from machineray.dataset.tar import Sample
-    from machineray.imaging import decode, encode, from_array
+    from machineray.imaging import decode_smaller, encode, from_array
 
-    image = decode(data, row["key"])
-    aspect = round(image.width / image.height, 6)
+    def times(width: int, height: int) -> int:
+        # What is left to squash is twice the size at least: libjpeg's way to shrink is rougher.
+        return min(width // (2 * size.width), height // (2 * size.height))
+
+    image, (width, height) = decode_smaller(data, row["key"], times)
+    aspect = round(width / height, 6)
     pixels = squashed(image, (size.width, size.height))
     made, versions = [], {"made_with": made_with(variants > 0)}
     for number, picture in enumerate([pixels, *varied(pixels, row["id"], variants)]):

@@ -40,6 +40,8 @@ OUTLOOK = (
     "new run with a larger --kimg, --init shipped, or a larger --preset on a GPU, and go to bed."
 )
 
+SHOWN_CREDITS = 1000  # paintings with a picture on the page; a hundred thousand would be 3 GB
+
 
 def gallery(
     job: Job,
@@ -190,21 +192,30 @@ def _progress(train: StageRun, paintings: int) -> tuple["Progress", dict[str, by
 
 
 def _credits(job: Job, paintings: Sequence[Row]) -> tuple[list["Credit"], dict[str, bytes]]:
-    """What the network learned from, with a small copy of each."""
+    """What the network learned from, with a small copy of each, or of the first SHOWN_CREDITS."""
     from machineray.gallery.pictures import CREDIT_LONG_SIDES, previews
     from machineray.gallery.rooms import Credit
-    from machineray.imaging import decode
+    from machineray.imaging import decode_smaller
 
-    credits, thumbnails = [], {}
-    for row in paintings:
-        image = decode(read_picture(job.store, row["key"]), row["key"])
+    def small(row: Row) -> tuple["Picture", bytes]:
+        data, enough = read_picture(job.store, row["key"]), 2 * max(CREDIT_LONG_SIDES)
+        image, _ = decode_smaller(data, row["key"], lambda *size: max(size) // enough)
         copies = previews(image, f"paintings/{row['id']}", long_sides=CREDIT_LONG_SIDES)
-        (picture,) = copies
-        thumbnails[picture.file] = copies[picture]
+        ((picture, copy),) = copies.items()
+        return picture, copy
+
+    thumbnails: dict[str, tuple[Picture, bytes]] = {}
+    for row, value in each(small, paintings[:SHOWN_CREDITS], job.workers):
+        if isinstance(value, InputError):
+            raise value
+        thumbnails[row["id"]] = value
+    credits = []
+    for row in paintings:
         names = ("artist", "year", "died", "source", "source_url", "rights")
         known = {name: row.get(name) for name in names}
+        picture = thumbnails[row["id"]][0] if row["id"] in thumbnails else None
         credits.append(Credit(row.get("title") or row["id"], **known, thumbnail=picture))
-    return credits, thumbnails
+    return credits, {picture.file: copy for picture, copy in thumbnails.values()}
 
 
 def _picture(file: str, width: int, height: int) -> "Picture":

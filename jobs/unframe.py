@@ -88,32 +88,35 @@ def unframed(
     """A picture's row with its box, the painting's suffix and file, and all of it small (WebP).
 
     Of a picture that is left whole the file is the one that came, to the byte: a PNG of a JPEG
-    takes eight times its room, and four fifths of the stage's time to write.
+    takes eight times its room, and four fifths of the stage's time to write. A large JPEG without
+    frame is never decoded at its full size.
     """
-    from machineray.imaging import decode, encode, from_array, to_array
-    from machineray.unframe.boxes import frame_box
+    from machineray.imaging import decode, decode_smaller, encode, from_array, to_array
+    from machineray.unframe.boxes import ENOUGH, frame_box
     from machineray.unframe.corners import upright
 
-    image = decode(data, known["key"])
+    image, size = decode_smaller(data, known["key"], lambda *size: max(size) // ENOUGH)
     pixels = to_array(image)
     found = frame_box(pixels)
-    whole = [0, 0, *image.size]
-    box, corners = [found.left, found.top, found.right, found.bottom], found.corners
+    if image.size != size and found.cuts(image.size):
+        image = decode(data, known["key"])
+        pixels = to_array(image)
+        found = frame_box(pixels)
     row: Row = {"file": PurePosixPath(known["key"]).name} | known
-    row |= {"confidence": round(found.confidence, 3), "source_size": list(image.size)}
-    if is_by_hand or found.confidence < min_confidence:
-        box, corners = whole, None
+    row |= {"confidence": round(found.confidence, 3), "source_size": list(size)}
+    is_unsure = found.confidence < min_confidence
+    if is_by_hand or is_unsure:
         row |= {"left_whole": "by hand" if is_by_hand else "not sure"}
-    row |= {"box": box}
-    painting = image
-    if corners is not None:
-        row |= {"corners": [[round(x, 1), round(y, 1)] for x, y in corners]}
-        painting = from_array(upright(pixels, corners))
-    elif box != whole:
-        painting = image.crop((box[0], box[1], box[2], box[3]))
-    row |= {"width": painting.width, "height": painting.height}
-    if painting is image:
+    if is_by_hand or is_unsure or not found.cuts(image.size):
+        row |= {"box": [0, 0, *size], "width": size[0], "height": size[1]}
         return row, PurePosixPath(known["key"]).suffix.lower(), data, thumbnail(image)
+    row |= {"box": [found.left, found.top, found.right, found.bottom]}
+    if found.corners is None:
+        painting = image.crop((found.left, found.top, found.right, found.bottom))
+    else:
+        row |= {"corners": [[round(x, 1), round(y, 1)] for x, y in found.corners]}
+        painting = from_array(upright(pixels, found.corners))
+    row |= {"width": painting.width, "height": painting.height}
     del pixels  # large pictures: what was read goes before what is written comes
     small = thumbnail(image)
     return row, ".png", encode(painting, "png"), small

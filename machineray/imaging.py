@@ -6,6 +6,7 @@ upright, 8-bit RGB in sRGB. It is safe in threads: nothing global is switched fo
 
 import io
 import warnings
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ Format = Literal["png", "jpeg", "webp"]
 
 # Of zlib, 1..9: at Pillow's 6 a file takes four times as long and is a tenth smaller.
 PNG_LEVEL = 1
+
+MAX_PIXELS = 300_000_000  # of a file; more is refused
 
 # Formats of still pictures with a signature of their own. Not here: those that run a program
 # (EPS), need a handler (WMF, GRIB), or take nearly any bytes for theirs (TGA, SPIDER, DIB).
@@ -51,10 +54,12 @@ UPRIGHT = {  # EXIF orientation -> what undoes it (Exif 2.32, tag 0x0112)
     8: Image.Transpose.ROTATE_90,
 }
 
+ON_THEIR_SIDE = (5, 6, 7, 8)
+
 COLOUR_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}  # Pillow -> ICC
 
 
-def decode(data: bytes, name: str, *, max_pixels: int = 300_000_000) -> Image.Image:
+def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The bytes of a picture file -> an upright 8-bit RGB picture in sRGB, without metadata.
 
     EXIF rotation is applied, an embedded ICC profile is converted, transparency lies on white,
@@ -64,12 +69,32 @@ def decode(data: bytes, name: str, *, max_pixels: int = 300_000_000) -> Image.Im
         InputError: empty, not a picture, damaged, truncated, or more than `max_pixels`;
             `name` says which file in the message.
     """
+    return decode_smaller(data, name, lambda width, height: 1, max_pixels=max_pixels)[0]
+
+
+def decode_smaller(
+    data: bytes, name: str, times: Callable[[int, int], int], *, max_pixels: int = MAX_PIXELS
+) -> tuple[Image.Image, tuple[int, int]]:
+    """As `decode`, for whom a smaller picture is enough; with the (width, height) that it has.
+
+    A JPEG is decoded 2, 4 or 8 times smaller, but no more than `times` of its width and height
+    says, in a part of the time and memory. All of the file is read for it, and what is refused is
+    the same. Other formats come as large as they are.
+    """
     image = _open(data, name, max_pixels)
+    size = None
     try:
+        if image.format in ("JPEG", "MPO"):  # others may turn themselves when they are loaded
+            width, height = image.size
+            size = (height, width) if _orientation(image) in ON_THEIR_SIDE else (width, height)
+            most = times(*size)
+            if most > 1:
+                image.draft(None, (max(1, width // most), max(1, height // most)))
         image.load()
-        return _srgb(_upright(image), image.info.get("icc_profile"))
+        picture = _srgb(_upright(image), image.info.get("icc_profile"))
     except Exception as error:  # decoders of many formats raise anything on hostile bytes
         raise InputError(f"{name}: {_damage(image.format, error)}") from error
+    return picture, size or picture.size
 
 
 def picture_format(data: bytes, name: str) -> str:
@@ -181,12 +206,16 @@ def _damage(kind: str | None, error: Exception) -> str:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    turn = UPRIGHT.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # EXIF is often broken, and then says nothing
-        return image
-    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+        return 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:

@@ -7,16 +7,15 @@ from typing import Any
 from machineray.collect.catalog import FIELDS, UNKNOWN, Metadata
 from machineray.collect.formats import EXTENSIONS
 from machineray.errors import InputError
-from machineray.imaging import decode, picture_format
+from machineray.imaging import MAX_PIXELS, decode_smaller, picture_format
 
-MAX_PIXELS = 300_000_000
 MAX_BYTES = 1_000_000_000
 
 
 def admit(
     data: bytes, name: str, metadata: Metadata = UNKNOWN, *, max_pixels: int = MAX_PIXELS
 ) -> dict[str, Any]:
-    """The bytes of a file -> its catalog row; the picture is decoded to its last pixel once.
+    """The bytes of a file -> its catalog row; the picture is decoded once, to the file's last byte.
 
     The row's `key` is relative to the stage ("paintings/<id>.jpg"); the file is to be stored
     byte for byte. Of an animation or a document of many pages the first picture is meant, as
@@ -32,15 +31,15 @@ def admit(
             f"{name}: misnamed: the bytes are {kind}, not {extension}: "
             f"rename it to {EXTENSIONS[kind][0]}, or export it anew"
         )
-    image = decode(data, name, max_pixels=max_pixels)
+    _, (width, height) = decode_smaller(data, name, lambda *size: 8, max_pixels=max_pixels)
     sha256 = hashlib.sha256(data).hexdigest()
     return {
         "id": sha256[:16],
         "key": f"paintings/{sha256[:16]}{EXTENSIONS[kind][0]}",
         "file": name,
         **{field: metadata.get(field) for field in FIELDS},
-        "width": image.width,
-        "height": image.height,
+        "width": width,
+        "height": height,
         "sha256": sha256,
         "bytes": len(data),
     }

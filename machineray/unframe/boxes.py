@@ -30,6 +30,7 @@ from machineray.unframe.painted import SQUARED, PaintedWeights, cells, painted
 
 WEIGHTS = Path(__file__).with_name("weights.npz")
 SMALL = 448  # long side of the copy that is judged, pixels
+ENOUGH = 2 * SMALL  # of a picture of which it is made; larger ones give the same copy, nearly
 SMALLEST = 32  # a picture with a shorter side than this is left alone
 MOST_STRETCHED = 12  # and so is one that is longer than this many times its short side
 WORTH = 0.03  # of IoU: what a cut has to gain
@@ -51,6 +52,11 @@ class Box:
     bottom: int
     confidence: float
     corners: Corners | None = None
+
+    def cuts(self, size: tuple[int, int]) -> bool:
+        """Whether anything of a picture of that width and height is left out."""
+        box = (self.left, self.top, self.right, self.bottom)
+        return self.corners is not None or box != (0, 0, *size)
 
 
 @dataclass(frozen=True)

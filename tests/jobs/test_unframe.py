@@ -10,6 +10,7 @@ from PIL import Image
 
 from jobs import Job
 from jobs.unframe import unframe
+from machineray import imaging
 from machineray.errors import InputError, StageError, UsageError
 from machineray.log import Event, Note, Progress, Refusal
 from machineray.runs import StageRun
@@ -134,6 +135,39 @@ def test_a_painting_seen_askew_is_set_upright(tmp_path: Path) -> None:
     assert cut.size == (row["width"], row["height"])
     apart = np.abs(np.asarray(cut.resize((800, 600)), float) - np.asarray(painting, float))
     assert apart.mean() < 3
+
+
+def test_a_large_jpeg_is_looked_at_smaller_and_cut_at_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rough = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    inner = Image.fromarray(rough).resize((2400, 1800), Image.Resampling.BICUBIC)
+    framed = Image.new("RGB", (3000, 2500), "white")
+    framed.paste(inner, (203, 307))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    inner.save(folder / "whole.jpg", quality=90, exif=turned)
+    framed.save(folder / "framed.jpg", quality=90)
+    whole_ones: list[str] = []
+    plain = imaging.decode
+
+    def decode(data: bytes, name: str) -> Image.Image:
+        whole_ones.append(Path(name).name)
+        return plain(data, name)
+
+    monkeypatch.setattr(imaging, "decode", decode)
+    list(unframe(job(tmp_path, folder)))
+    assert whole_ones == ["framed.jpg"]
+    rows = {row["file"]: row for row in done(tmp_path).catalog()}
+    assert rows["framed.jpg"]["box"] == [203, 307, 2603, 2107]
+    assert (rows["framed.jpg"]["width"], rows["framed.jpg"]["height"]) == (2400, 1800)
+    whole = rows["whole.jpg"]
+    assert whole["box"] == [0, 0, 1800, 2400] and whole["source_size"] == [1800, 2400]
+    assert (whole["width"], whole["height"]) == (1800, 2400)
+    store = open_store(str(tmp_path / "root"))
+    assert store.read(whole["key"]) == (folder / "whole.jpg").read_bytes()
 
 
 def test_the_second_run_does_nothing(tmp_path: Path, pictures: Path) -> None:

@@ -1,0 +1,41 @@
+"""Whom the page credits: every painting, the first of them with a small picture."""
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import jobs.gallery
+from jobs import Job
+from machineray.errors import InputError
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    for number, size in enumerate([(3000, 2000), (700, 900), (50, 40), (640, 640)]):
+        Image.new("RGB", size, (0, 60 * number, 0)).save(tmp_path / f"{number}.jpg")
+    return Job(stage="gallery", run="r", root=str(tmp_path), workers=2)
+
+
+ROWS = [{"id": f"p{n}", "key": f"{n}.jpg", "title": f"Nr. {n}", "artist": "Klee"} for n in range(4)]
+
+
+def test_the_first_paintings_have_a_picture(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs.gallery, "SHOWN_CREDITS", 3)
+    credits, files = jobs.gallery._credits(job, ROWS)
+    assert [credit.title for credit in credits] == ["Nr. 0", "Nr. 1", "Nr. 2", "Nr. 3"]
+    sizes = []
+    for credit in credits[:3]:
+        assert credit.thumbnail
+        with Image.open(io.BytesIO(files[credit.thumbnail.file])) as small:
+            assert small.size == (credit.thumbnail.width, credit.thumbnail.height)
+            sizes.append(small.size)
+    assert sizes == [(320, 213), (249, 320), (50, 40)]
+    assert credits[3].thumbnail is None and len(files) == 3
+
+
+def test_a_painting_that_cannot_be_read_is_named(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"\xff\xd8\xff nothing more")
+    with pytest.raises(InputError, match=r"1\.jpg: "):
+        jobs.gallery._credits(job, ROWS)

@@ -1,0 +1,80 @@
+"""A JPEG decoded smaller: the same picture, the same refusals."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from machineray.errors import InputError
+from machineray.imaging import decode, decode_smaller, to_array
+
+SIZE = (411, 310)
+
+
+def file_of(format: str, size: tuple[int, int] = SIZE, mode: str = "RGB", **own: Any) -> bytes:
+    """Soft blobs of colour, as a file."""
+    rough = np.random.default_rng(0).integers(0, 256, (5, 7, len(mode)), np.uint8)
+    image, file = Image.fromarray(rough, mode).resize(SIZE, Image.Resampling.BICUBIC), io.BytesIO()
+    image.save(file, format, **own)
+    return file.getvalue()
+
+
+JPEG = file_of("JPEG")
+
+
+def smaller(data: bytes, times: int) -> tuple[Image.Image, tuple[int, int]]:
+    return decode_smaller(data, "a", lambda width, height: times)
+
+
+@pytest.mark.parametrize(("asked", "given"), [(0, 1), (1, 1), (2, 2), (3, 2), (7, 4), (99, 8)])
+@pytest.mark.parametrize("mode", ["RGB", "CMYK"])
+def test_a_jpeg_comes_smaller_at_most_so_much(asked: int, given: int, mode: Any) -> None:
+    data = file_of("JPEG", mode=mode, quality=95)
+    whole, (small, size) = decode(data, "a.jpg"), smaller(data, asked)
+    assert size == whole.size == SIZE
+    assert small.size == (-(-411 // given), -(-310 // given))
+    enlarged = small.resize(whole.size, Image.Resampling.BICUBIC)
+    assert np.abs(to_array(enlarged).astype(int) - to_array(whole)).mean() < 4
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
+def test_others_come_whole(format: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image, size = smaller(file_of(format, exif=exif), 8)
+    assert image.size == size == SIZE[::-1]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_it_is_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = file_of("JPEG", exif=exif)
+    whole, (small, size) = decode(data, "a.jpg"), smaller(data, 2)
+    assert size == whole.size
+    assert small.size == (-(-whole.width // 2), -(-whole.height // 2))
+    enlarged = small.resize(whole.size, Image.Resampling.BICUBIC)
+    assert np.abs(to_array(enlarged).astype(int) - to_array(whole)).mean() < 4
+
+
+def refusal(data: bytes, times: int) -> str:
+    """Why it is refused; "" if it is not."""
+    try:
+        smaller(data, times)
+    except InputError as error:
+        return str(error).partition("(")[0]
+    return ""
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_what_is_refused_whole_is_refused_smaller(data: st.DataObject) -> None:
+    for jpeg in (JPEG, file_of("JPEG", progressive=True)):
+        damaged = bytearray(jpeg[: data.draw(st.integers(0, len(jpeg)))])
+        if damaged and data.draw(st.booleans()):
+            damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= data.draw(st.integers(1, 255))
+        assert refusal(bytes(damaged), 8) == refusal(bytes(damaged), 1)
