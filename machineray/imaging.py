@@ -257,14 +257,18 @@ def _converted(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
         elif icc_profile:
             source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
         else:
-            return image.convert("RGB")
+            return _as_rgb(image)
         if source.profile.xcolor_space.strip() == COLOUR_SPACES.get(image.mode):
             named = source.profile.profile_description or ""
             if not (image.mode == "RGB" and named.startswith(("sRGB IEC61966", "sRGB built-in"))):
                 return _transformed(image, source)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         pass  # the profile is broken: the colours are read as sRGB, as browsers do
-    return image.convert("RGB")
+    return _as_rgb(image)
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would be a copy
 
 
 def _transformed(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:

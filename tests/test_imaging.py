@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from machineray.errors import InputError
-from machineray.imaging import decode, decode_smaller, to_array
+from machineray.imaging import decode, decode_smaller, encode, to_array
 
 SIZE = (411, 310)
 
@@ -78,3 +78,17 @@ def test_what_is_refused_whole_is_refused_smaller(data: st.DataObject) -> None:
         if damaged and data.draw(st.booleans()):
             damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= data.draw(st.integers(1, 255))
         assert refusal(bytes(damaged), 8) == refusal(bytes(damaged), 1)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("as_format", ["png", "jpeg", "webp"])
+def test_nothing_that_a_file_says_of_itself_goes_on(format: str, as_format: Any) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "taken at home"  # ImageDescription
+    exif.get_ifd(0x8825)[1] = "N"  # GPS
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = file_of(format, exif=exif, icc_profile=profile, dpi=(300, 300))
+    image = decode(data, "a")
+    assert image.info == {}
+    with Image.open(io.BytesIO(encode(image, as_format))) as again:
+        assert not again.getexif() and not again.info.keys() & {"icc_profile", "dpi", "exif"}

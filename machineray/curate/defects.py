@@ -23,8 +23,8 @@ def sharpness(image: Image.Image) -> float:
     width, height = image.size
     most = LONGEST * min(width, height)
     left, top = max(0, (width - most) // 2), max(0, (height - most) // 2)
-    middle = image.crop((left, top, width - left, height - top))
-    small = middle.reduce(max(1, min(width, height) // SHARP_PX))
+    middle = (left, top, width - left, height - top)
+    small = image.reduce(max(1, min(width, height) // SHARP_PX), middle)
     grey = small.convert("L")
     if min(grey.size) <= 2 * FAR:
         return 1.0
