@@ -111,14 +111,17 @@ def unframed(
         row |= {"box": [0, 0, *size], "width": size[0], "height": size[1]}
         return row, PurePosixPath(known["key"]).suffix.lower(), data, thumbnail(image)
     row |= {"box": [found.left, found.top, found.right, found.bottom]}
+    # Large pictures: what is no longer needed goes before what comes next.
     if found.corners is None:
+        del pixels
         painting = image.crop((found.left, found.top, found.right, found.bottom))
+        small = thumbnail(image)
     else:
         row |= {"corners": [[round(x, 1), round(y, 1)] for x, y in found.corners]}
+        small = thumbnail(image)
         painting = from_array(upright(pixels, found.corners))
+        del pixels
     row |= {"width": painting.width, "height": painting.height}
-    del pixels  # large pictures: what was read goes before what is written comes
-    small = thumbnail(image)
     return row, ".png", encode(painting, "png"), small
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
+from machineray.imaging import to_array
+
 
 def squashed(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Squash a picture to a size, width x height -> (height, width, 3), bilinear, antialiased.
@@ -22,7 +24,7 @@ def squashed(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
     The aspect ratio is not kept in the pixels: the catalog has it, and `finish` gives artworks
     ratios drawn from it.
     """
-    return np.array(image.resize(size, Image.Resampling.BILINEAR), np.uint8)
+    return to_array(image.resize(size, Image.Resampling.BILINEAR))
 
 
 def varied(pixels: NDArray[np.uint8], painting: str, count: int) -> Iterator[NDArray[np.uint8]]:

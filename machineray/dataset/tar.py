@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from machineray.errors import InputError
-from machineray.imaging import decode
+from machineray.imaging import decode, to_array
 
 KINDS = ("webp", "png")  # lossless both; what is written is the first
 
@@ -28,7 +28,7 @@ class Sample:
 
     def pixels(self) -> NDArray[np.uint8]:
         """The picture (H, W, 3); InputError when it is damaged."""
-        return np.asarray(decode(self.picture, f"{self.key}.{self.kind}"), np.uint8)
+        return to_array(decode(self.picture, f"{self.key}.{self.kind}"))
 
 
 def pack(samples: Iterable[Sample], path: Path) -> None:
