@@ -146,20 +146,24 @@ def enlarge(pixels: np.ndarray, *, device: str = "cpu", is_bf16: bool = False) -
 
     Values are cut off towards zero, not rounded, as ISR does it: the two engines agree.
     """
-    network = load_rrdn(device, is_bf16=is_bf16)
-    side = BLOCK_PX[device]
+    with _ALONE:
+        return _enlarged(load_rrdn(device, is_bf16=is_bf16), pixels)
+
+
+@torch.inference_mode()
+def _enlarged(network: RRDN, pixels: np.ndarray) -> np.ndarray:
     height, width, _ = pixels.shape
+    weight = network.first.weight
     out = torch.empty((1, 3, height * SCALE, width * SCALE), dtype=torch.uint8).contiguous(
         memory_format=torch.channels_last
     )
-    with _ALONE, torch.inference_mode():
-        img = torch.from_numpy(pixels.astype(np.float32) / np.float32(255)).to(device)
-        img = img.permute(2, 0, 1)[None].to(next(network.parameters()).dtype)
-        before, after = network.features(img.contiguous(memory_format=torch.channels_last))
-        for rows, columns in tiles(height, width, side, HEAD_HALO_PX):
-            painted = network.head(_outer(before, rows, columns), _outer(after, rows, columns))
-            painted = _inner(painted, rows, columns, SCALE).float().clamp_(0, 1).mul_(255)
-            top, bottom = rows.start * SCALE, rows.stop * SCALE
-            left, right = columns.start * SCALE, columns.stop * SCALE
-            out[:, :, top:bottom, left:right] = painted.to(torch.uint8)
+    img = torch.from_numpy(pixels.astype(np.float32) / np.float32(255)).to(weight.device)
+    img = img.permute(2, 0, 1)[None].to(weight.dtype)
+    before, after = network.features(img.contiguous(memory_format=torch.channels_last))
+    for rows, columns in tiles(height, width, BLOCK_PX[weight.device.type], HEAD_HALO_PX):
+        painted = network.head(_outer(before, rows, columns), _outer(after, rows, columns))
+        painted = _inner(painted, rows, columns, SCALE).float().clamp_(0, 1).mul_(255)
+        top, bottom = rows.start * SCALE, rows.stop * SCALE
+        left, right = columns.start * SCALE, columns.stop * SCALE
+        out[:, :, top:bottom, left:right] = painted.to(torch.uint8)
     return out[0].permute(1, 2, 0).numpy()
