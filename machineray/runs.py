@@ -79,6 +79,7 @@ class Marker:
     refused: int = 0
     seconds: float = 0.0
     container_image: str | None = None  # by digest; None where no container did it
+    indexes_sha256: str | None = None  # of the last marker: over the outputs of all the others
 
 
 @dataclass(frozen=True)
@@ -291,9 +292,10 @@ class StageRun:
         return Rows.of_lines(name, partial(self.store.download, name))
 
     def digest(self) -> str:
-        """SHA-256 over the proofs of what the complete stage merged: its identity as an input."""
+        """SHA-256 over the proofs of all that the stage wrote: its identity as an input."""
         marker = self.require_complete()
-        return sha256_of(json_bytes([asdict(output) for output in marker.outputs]))
+        known = [marker.indexes_sha256] if marker.indexes_sha256 else []
+        return sha256_of(json_bytes([*known, *(asdict(output) for output in marker.outputs)]))
 
     def proof(self, name: str) -> Output:
         """The proof of one object that the complete stage merged; NotFoundError without it."""

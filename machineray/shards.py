@@ -5,19 +5,20 @@ that --index/--of (in a pod: JOB_COMPLETION_INDEX/JOB_COMPLETIONS) gives it. Who
 index done merges: what is merged is a function of the markers, so that two doing it do no harm.
 """
 
+import hashlib
 import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from machineray.errors import InputError, RefusedError, StageError, UsageError
 from machineray.log import Event, Note, Progress, Refusal
 from machineray.rows import Rows
-from machineray.runs import ALL, Marker, Output, Plan, Row, StageRun
+from machineray.runs import ALL, Marker, Output, Plan, Row, StageRun, json_bytes
 
 _ASKED_SINGLY = 8
 _MANY_INDEXES = 1000  # a page of a list of objects
@@ -266,13 +267,14 @@ def _merge(stage: StageRun, plan: Plan, task: Task, max_failures: int | None) ->
     if missing:
         yield Note(f"{stage.name}: {missing} of {len(plan.indexes)} indexes are still to be done")
         return
-    records = Rows()
+    records, written = Rows(), hashlib.sha256()
     refused = 0
     for index, marker in each(stage.done, range(len(plan.indexes)), _MARKER_READERS):
         if not isinstance(marker, Marker):
             raise StageError(f"{stage.name}: the marker of index {index} is gone; run it again")
         records.extend(marker.records)
         refused += marker.refused
+        written.update(json_bytes([asdict(output) for output in marker.outputs]))
     if max_failures is not None and refused > max_failures:
         raise RefusedError(
             f"{stage.name}: {refused} of {plan.items} {task.unit} were refused, "
@@ -280,4 +282,5 @@ def _merge(stage: StageRun, plan: Plan, task: Task, max_failures: int | None) ->
             f"to go on without them: --max-failures {refused}"
         )
     outputs = [stage.write(name, data) for name, data in task.merge(records)]
-    stage.mark_done(ALL, Marker(tuple(outputs), refused=refused))
+    last = Marker(tuple(outputs), refused=refused, indexes_sha256=written.hexdigest())
+    stage.mark_done(ALL, last)

@@ -231,6 +231,27 @@ def test_of_indexes_beside_one_another_each_is_done_or_not(tmp_path: Path) -> No
     assert len(StageRun(open_store(tmp_path), "r", "unframe").catalog()) == 12
 
 
+def test_a_stage_is_known_by_all_that_it_wrote(tmp_path: Path) -> None:
+    """Also by the files that its catalog says nothing of."""
+
+    def cubes(index: int, numbers: Sequence[Any]) -> Iterator[Outcome]:
+        for number in numbers:
+            yield Done({f"squares/{number}.txt": b"%d" % number**3}, [{"id": number}])
+
+    digests = []
+    for name, task in (
+        ("one", squares(7)),
+        ("same", squares(7)),
+        ("other", replace(squares(7), work=cubes)),
+    ):
+        run(tmp_path / name, task)
+        stage = StageRun(open_store(tmp_path / name), "r", "unframe")
+        digests.append(stage.digest())
+        catalog = stage.read("catalog.jsonl")
+        assert catalog == json_lines({"id": number} for number in range(7))
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_a_part_says_what_is_missing(tmp_path: Path) -> None:
     events = run(tmp_path, squares(9), Part(0, 3))
     assert events[-1] == Note("r/unframe: 2 of 3 indexes are still to be done")
