@@ -119,9 +119,9 @@ def samples(row: Row, data: bytes, size: Size, variants: int) -> tuple[Row, "lis
         # What is left to squash is twice the size at least: libjpeg's way to shrink is rougher.
         return min(width // (2 * size.width), height // (2 * size.height))
 
-    image, (width, height) = decode_smaller(data, row["key"], times)
+    image, (width, height), box = decode_smaller(data, row["key"], times)
     aspect = round(width / height, 6)
-    pixels = squashed(image, (size.width, size.height))
+    pixels = squashed(image, (size.width, size.height), box)
     made, versions = [], {"made_with": made_with(variants > 0)}
     for number, picture in enumerate([pixels, *varied(pixels, row["id"], variants)]):
         key = f"{row['id']}_v{number}" if number else row["id"]

@@ -199,7 +199,7 @@ def _credits(job: Job, paintings: Sequence[Row]) -> tuple[list["Credit"], dict[s
 
     def small(row: Row) -> tuple["Picture", bytes]:
         data, enough = read_picture(job.store, row["key"]), 2 * max(CREDIT_LONG_SIDES)
-        image, _ = decode_smaller(data, row["key"], lambda *size: max(size) // enough)
+        image = decode_smaller(data, row["key"], lambda *size: max(size) // enough).image
         copies = previews(image, f"paintings/{row['id']}", long_sides=CREDIT_LONG_SIDES)
         ((picture, copy),) = copies.items()
         return picture, copy

@@ -95,7 +95,7 @@ def unframed(
     from machineray.unframe.boxes import ENOUGH, frame_box
     from machineray.unframe.corners import upright
 
-    image, size = decode_smaller(data, known["key"], lambda *size: max(size) // ENOUGH)
+    image, size, _ = decode_smaller(data, known["key"], lambda *size: max(size) // ENOUGH)
     pixels = to_array(image)
     found = frame_box(pixels)
     if image.size != size and found.cuts(image.size):

@@ -7,7 +7,7 @@ upright, 8-bit RGB in sRGB. It is safe in threads: nothing global is switched fo
 import io
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +55,6 @@ UPRIGHT = {  # EXIF orientation -> what undoes it (Exif 2.32, tag 0x0112)
     8: Image.Transpose.ROTATE_90,
 }
 
-ON_THEIR_SIDE = (5, 6, 7, 8)
-
 COLOUR_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}  # Pillow -> ICC
 
 
@@ -70,32 +68,44 @@ def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Ima
         InputError: empty, not a picture, damaged, truncated, or more than `max_pixels`;
             `name` says which file in the message.
     """
-    return decode_smaller(data, name, lambda width, height: 1, max_pixels=max_pixels)[0]
+    return decode_smaller(data, name, lambda width, height: 1, max_pixels=max_pixels).image
+
+
+class Smaller(NamedTuple):
+    """A picture that may have been decoded smaller than the (width, height) that it has.
+
+    `box` is what of `image` it covers, as Pillow's resize takes it (left, top, right, bottom): the
+    last column and row stand for what is left over.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
 
 
 def decode_smaller(
     data: bytes, name: str, times: Callable[[int, int], int], *, max_pixels: int = MAX_PIXELS
-) -> tuple[Image.Image, tuple[int, int]]:
-    """As `decode`, for whom a smaller picture is enough; with the (width, height) that it has.
+) -> Smaller:
+    """As `decode`, for whom a smaller picture is enough.
 
     A JPEG is decoded 2, 4 or 8 times smaller, but no more than `times` of its width and height
     says, in a part of the time and memory. All of the file is read for it, and what is refused is
-    the same. Other formats come as large as they are.
+    the same. Other formats come as large as they are, and so does what has to be turned.
     """
     image = _open(data, name, max_pixels)
-    size = None
+    drafted = None
     try:
-        if image.format in ("JPEG", "MPO"):  # others may turn themselves when they are loaded
-            width, height = image.size
-            size = (height, width) if _orientation(image) in ON_THEIR_SIDE else (width, height)
-            most = times(*size)
-            if most > 1:
-                image.draft(None, (max(1, width // most), max(1, height // most)))
+        width, height = size = image.size
+        if image.format in ("JPEG", "MPO") and _orientation(image) not in UPRIGHT:
+            most = max(1, times(width, height))
+            drafted = image.draft(None, (max(1, width // most), max(1, height // most)))
         image.load()
         picture = _srgb(_upright(image), image.info.get("icc_profile"))
     except Exception as error:  # decoders of many formats raise anything on hostile bytes
         raise InputError(f"{name}: {_damage(image.format, error)}") from error
-    return picture, size or picture.size
+    if drafted is None:
+        return Smaller(picture, picture.size, (0, 0, *picture.size))
+    return Smaller(picture, size, drafted[1])
 
 
 def picture_format(data: bytes, name: str) -> str:

@@ -31,7 +31,7 @@ def admit(
             f"{name}: misnamed: the bytes are {kind}, not {extension}: "
             f"rename it to {EXTENSIONS[kind][0]}, or export it anew"
         )
-    _, (width, height) = decode_smaller(data, name, lambda *size: 8, max_pixels=max_pixels)
+    width, height = decode_smaller(data, name, lambda *size: 8, max_pixels=max_pixels).size
     sha256 = hashlib.sha256(data).hexdigest()
     return {
         "id": sha256[:16],

@@ -18,13 +18,18 @@ from PIL import Image, features
 from machineray.imaging import to_array
 
 
-def squashed(image: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+def squashed(
+    image: Image.Image,
+    size: tuple[int, int],
+    box: tuple[float, float, float, float] | None = None,
+) -> NDArray[np.uint8]:
     """Squash a picture to a size, width x height -> (height, width, 3), bilinear, antialiased.
 
+    `box` (left, top, right, bottom) is the part of it that is meant, in pixels; None: all.
     The aspect ratio is not kept in the pixels: the catalog has it, and `finish` gives artworks
     ratios drawn from it.
     """
-    return to_array(image.resize(size, Image.Resampling.BILINEAR))
+    return to_array(image.resize(size, Image.Resampling.BILINEAR, box))
 
 
 def varied(pixels: NDArray[np.uint8], painting: str, count: int) -> Iterator[NDArray[np.uint8]]:
