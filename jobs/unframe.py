@@ -104,10 +104,10 @@ def unframed(
         found = frame_box(pixels)
     row: Row = {"file": PurePosixPath(known["key"]).name} | known
     row |= {"confidence": round(found.confidence, 3), "source_size": list(size)}
-    is_unsure = found.confidence < min_confidence
-    if is_by_hand or is_unsure:
+    stays = is_by_hand or found.confidence < min_confidence
+    if stays:
         row |= {"left_whole": "by hand" if is_by_hand else "not sure"}
-    if is_by_hand or is_unsure or not found.cuts(image.size):
+    if stays or not found.cuts(image.size):
         row |= {"box": [0, 0, *size], "width": size[0], "height": size[1]}
         return row, PurePosixPath(known["key"]).suffix.lower(), data, thumbnail(image)
     row |= {"box": [found.left, found.top, found.right, found.bottom]}

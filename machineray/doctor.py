@@ -94,8 +94,9 @@ def _gpu() -> Check:
     text = ", ".join(f"{card.name} ({card.total_memory / _GIB:.0f} GiB)" for card in cards)
     try:
         works = has_gpu()
-    except RuntimeError:  # torch's for a GPU that is full
-        return Check("gpu", False, f"{text}: its memory is full; end what else is on it")
+    except RuntimeError as error:  # torch's, for a GPU that is full or broken
+        said = str(error).partition("\n")[0]
+        return Check("gpu", False, f"{text}: {said}; CUDA_VISIBLE_DEVICES= keeps to the CPU")
     without = f"{text}: torch {torch.__version__} has no code for it, so the CPU works; another may"
     return Check("gpu", works, text if works else without)
 

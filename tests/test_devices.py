@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from jobs import gpu_watched
 from machineray.devices import drawing_device, has_gpu
+from machineray.doctor import _gpu
 from machineray.errors import ConfigurationError
 from machineray.finish import rrdn
 from machineray.gan import latent, projection, sampling
@@ -187,6 +188,9 @@ def test_what_else_a_gpu_says_is_not_hidden(cards: pytest.MonkeyPatch) -> None:
     cards.setattr(torch.cuda, "synchronize", failing("CUDA error: uncorrectable ECC error"))
     with pytest.raises(RuntimeError, match="ECC"):
         drawing_device()
+    cards.setattr(torch.cuda, "device_count", lambda: 0)
+    check = _gpu()
+    assert not check.is_fine and "uncorrectable ECC error" in check.text
 
 
 def test_a_full_gpu_is_told_with_the_way_out() -> None:
