@@ -6,9 +6,10 @@ mray run unframe --run klee-2 --input klee/curate --whole whole.txt     after lo
 
 import csv
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +22,14 @@ from machineray.rows import Rows
 from machineray.runs import Plan, Row
 from machineray.shards import Done, Outcome, Refused, Task, batches
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from machineray.unframe.boxes import Box
+
+LARGEST_CUT = 25_000_000  # pixels of a picture that is cut: 5,000 a side, networks learn from 1,024
 COLUMNS = ("file", "left", "top", "right", "bottom", "confidence", "corners")
 
 
@@ -88,20 +97,14 @@ def unframed(
     """A picture's row with its box, the painting's suffix and file, and all of it small (WebP).
 
     Of a picture that is left whole the file is the one that came, to the byte: a PNG of a JPEG
-    takes eight times its room, and four fifths of the stage's time to write. A large JPEG without
-    frame is never decoded at its full size.
+    takes eight times its room, and four fifths of the stage's time to write. A large picture is
+    looked at smaller, and its own pixels are asked only where that shows a frame.
     """
-    from machineray.imaging import decode, decode_smaller, encode, from_array, to_array
-    from machineray.unframe.boxes import ENOUGH, frame_box
+    from machineray.imaging import encode, from_array
     from machineray.unframe.corners import upright
 
-    image, size, _ = decode_smaller(data, known["key"], lambda *size: max(size) // ENOUGH)
-    pixels = to_array(image)
-    found = frame_box(pixels)
-    if image.size != size and found.cuts(image.size):
-        image = decode(data, known["key"])
-        pixels = to_array(image)
-        found = frame_box(pixels)
+    look = looked_at(data, known["key"])
+    found, image, size, times = look.found, look.image, look.size, look.times
     row: Row = {"file": PurePosixPath(known["key"]).name} | known
     row |= {"confidence": round(found.confidence, 3), "source_size": list(size)}
     stays = is_by_hand or found.confidence < min_confidence
@@ -110,19 +113,56 @@ def unframed(
     if stays or not found.cuts(image.size):
         row |= {"box": [0, 0, *size], "width": size[0], "height": size[1]}
         return row, PurePosixPath(known["key"]).suffix.lower(), data, thumbnail(image)
-    row |= {"box": [found.left, found.top, found.right, found.bottom]}
+    box = (found.left, found.top, found.right, found.bottom)
+    row |= {"box": [min(n * times, size[i % 2]) for i, n in enumerate(box)]}
     # Large pictures: what is no longer needed goes before what comes next.
     if found.corners is None:
-        del pixels
-        painting = image.crop((found.left, found.top, found.right, found.bottom))
+        del look
+        painting = image.crop(box)
         small = thumbnail(image)
     else:
-        row |= {"corners": [[round(x, 1), round(y, 1)] for x, y in found.corners]}
+        row |= {"corners": [[round(x * times, 1), round(y * times, 1)] for x, y in found.corners]}
         small = thumbnail(image)
-        painting = from_array(upright(pixels, found.corners))
+        pixels = upright(look.pixels, found.corners)
+        del look
+        painting = from_array(pixels)
         del pixels
     row |= {"width": painting.width, "height": painting.height}
     return row, ".png", encode(painting, "png"), small
+
+
+@dataclass(frozen=True)
+class Look:
+    """A picture, `times` smaller than the (width, height) that it has, and the box in it."""
+
+    image: "Image"
+    pixels: "NDArray[np.uint8]"
+    size: tuple[int, int]
+    times: int
+    found: "Box"
+
+
+def looked_at(data: bytes, name: str) -> Look:
+    """A picture as large as it is cut, or smaller where no frame is seen; InputError by `decode`."""
+    from machineray.imaging import decode_smaller, to_array
+    from machineray.unframe.boxes import SMALL, frame_box
+
+    def look(times: Callable[[int, int], int], *, is_first: bool) -> Look:
+        image, size, covered = decode_smaller(data, name, times)
+        pixels = to_array(image)
+        is_all = image.size == size
+        found = frame_box(pixels, with_corners=is_all or not is_first)
+        return Look(image, pixels, size, round(size[0] / covered[2]), found)
+
+    first = look(lambda width, height: max(width, height) // SMALL, is_first=True)
+    if first.times == 1 or not first.found.cuts(first.image.size):
+        return first
+    return look(times_too_large, is_first=False)
+
+
+def times_too_large(width: int, height: int) -> int:
+    """How many times smaller a picture has to be, 1, 2, 4 or 8, for LARGEST_CUT."""
+    return next(times for times in (1, 2, 4, 8) if width * height <= LARGEST_CUT * times**2)
 
 
 def write_boxes(records: Sequence[Row], file: Path) -> None:

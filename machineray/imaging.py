@@ -20,6 +20,9 @@ Format = Literal["png", "jpeg", "webp"]
 # Of zlib, 1..9: at Pillow's 6 a file takes four times as long and is a tenth smaller.
 PNG_LEVEL = 1
 
+# Of libwebp, 0..6: at Pillow's 4 a thumbnail takes twice the time and is 4 % smaller.
+WEBP_EFFORT = 2
+
 STRIP_ROWS = 64
 MAX_PIXELS = 300_000_000  # of a file; more is refused
 
@@ -72,7 +75,7 @@ def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Ima
 
 
 class Smaller(NamedTuple):
-    """A picture that may have been decoded smaller than the (width, height) that it has.
+    """A picture that may be smaller than the (width, height) that its file has.
 
     `box` is what of `image` it covers, as Pillow's resize takes it (left, top, right, bottom): the
     last column and row stand for what is left over.
@@ -86,26 +89,34 @@ class Smaller(NamedTuple):
 def decode_smaller(
     data: bytes, name: str, times: Callable[[int, int], int], *, max_pixels: int = MAX_PIXELS
 ) -> Smaller:
-    """As `decode`, for whom a smaller picture is enough.
+    """As `decode`, for whom a picture 2, 4 or 8 times smaller is enough.
 
-    A JPEG is decoded 2, 4 or 8 times smaller, but no more than `times` of its width and height
-    says, in a part of the time and memory. All of the file is read for it, and what is refused is
-    the same. Other formats come as large as they are, and so does what has to be turned.
+    It is no smaller than `times` of its width and height says. A JPEG is decoded so, in a part of
+    the time and memory; of others, and of what has to be turned, squares of pixels become one.
+    All of the file is read, and what is refused is the same.
     """
     image = _open(data, name, max_pixels)
     drafted = None
     try:
-        width, height = size = image.size
+        size = image.size
         if image.format in ("JPEG", "MPO") and _orientation(image) not in UPRIGHT:
-            most = max(1, times(width, height))
-            drafted = image.draft(None, (max(1, width // most), max(1, height // most)))
+            fewer = _power(times(*size))
+            drafted = image.draft(None, (max(1, size[0] // fewer), max(1, size[1] // fewer)))
         image.load()
         picture = _srgb(_upright(image), image.info.get("icc_profile"))
     except Exception as error:  # decoders of many formats raise anything on hostile bytes
         raise InputError(f"{name}: {_damage(image.format, error)}") from error
-    if drafted is None:
-        return Smaller(picture, picture.size, (0, 0, *picture.size))
-    return Smaller(picture, size, drafted[1])
+    if drafted is not None:
+        return Smaller(picture, size, drafted[1])
+    width, height = size = picture.size
+    fewer = _power(times(width, height))
+    if fewer > 1:
+        picture = picture.reduce(fewer)
+    return Smaller(picture, size, (0, 0, width / fewer, height / fewer))
+
+
+def _power(times: int) -> int:
+    return next(power for power in (8, 4, 2, 1) if power <= max(1, times))
 
 
 def picture_format(data: bytes, name: str) -> str:
@@ -129,13 +140,12 @@ def encode(
         quality: 1..100 of JPEG and WebP.
         lossless: of WebP, in its quickest way: quicker than PNG and smaller (bench/formats.py).
     """
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"quality": quality}
     if format == "png":
         options = {"compress_level": PNG_LEVEL}
-    elif format == "webp" and lossless:  # here quality is effort
-        options = {"lossless": True, "quality": 0, "method": 0}
-    else:
-        options = {"quality": quality}
+    elif format == "webp":  # of what is lossless, quality is effort
+        options = {"quality": 0, "method": 0} if lossless else {**options, "method": WEBP_EFFORT}
+        options |= {"lossless": lossless}
     if format == "jpeg":  # strong colours side by side smear when chroma is halved: 4:4:4
         options |= {"subsampling": 0, "optimize": True}
     file = io.BytesIO()

@@ -13,7 +13,6 @@ versions of torch and OpenCV on the same kind of CPU give the same file.
 """
 
 import argparse
-import csv
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from unframe_collection import AFTER_ALL, FOLDS, NO_FRAME, collection
 from unframe_layers import Edges, Labelled, Pixels, whole
 from unframe_networks import (
     Arrays,
@@ -34,10 +34,8 @@ from unframe_networks import (
 )
 from unframe_pictures import confusing, framed, hung, shrunk, stripped, unframed, varied
 
-from machineray.imaging import decode, to_array
 from machineray.unframe import boxes, evidence, painted
 
-FOLDS = 5
 FOLDS_FILE = Path(__file__).resolve().parents[1] / "bench" / "unframe_folds.npz"
 WHOLE_WEIGHT = 2.0  # of a picture without frame: cutting into a painting is the worse mistake
 STRIPS_WEIGHT = 2.5  # of a painting with a plain strip: there are few, and captions are common
@@ -66,28 +64,24 @@ class Made:
 
 
 def sources(folder: Path) -> tuple[list[Source], list[Source]]:
-    """Photographs with their boxes, and paintings without frame, in the order of their names."""
-    with (folder / "framed" / "boxes.csv").open(newline="") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: row["file"])
-    photographs = []
-    for rank, row in enumerate(rows):
-        pixels = opened(folder / "framed" / row["file"])
-        small = shrunk(pixels, 640)
-        scale = small.shape[1] / pixels.shape[1]
-        box = [int(row[edge]) * scale for edge in ("left", "top", "right", "bottom")]
-        picture = Labelled(small, (box[0], box[1], box[2], box[3]))
-        photographs.append(Source(picture, rank % FOLDS, row["difficulty"] != "ambiguous"))
-    files = sorted((folder / "train").glob("*.jpg"))
-    paintings = [
-        Source(whole(shrunk(opened(file), 512)), rank % FOLDS, False)
-        for rank, file in enumerate(files)
-    ]
+    """Photographs with their boxes, and paintings without frame, in the order of their names.
+
+    What of train/ has a frame after all is a photograph, and in its box a painting.
+    """
+    photographs, paintings = [], []
+    for picture in collection(folder):
+        pixels = picture.pixels()
+        if picture.box:
+            small = shrunk(pixels, 640)
+            scale = small.shape[1] / pixels.shape[1]
+            left, top, right, bottom = picture.box
+            box = (left * scale, top * scale, right * scale, bottom * scale)
+            is_clear = picture.kind != "ambiguous"
+            photographs.append(Source(Labelled(small, box), picture.fold, is_clear))
+            pixels = pixels[top:bottom, left:right]
+        if picture.kind in (NO_FRAME, AFTER_ALL):
+            paintings.append(Source(whole(shrunk(pixels, 512)), picture.fold, False))
     return photographs, paintings
-
-
-def opened(file: Path) -> Pixels:
-    """A picture as every stage sees it."""
-    return to_array(decode(file.read_bytes(), str(file)))
 
 
 def pictures(

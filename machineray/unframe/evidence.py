@@ -88,11 +88,9 @@ def gather(small: NDArray[np.uint8], paint: Floats, surely_paint: float = SURELY
 
 def opposite(small: NDArray[np.uint8], paint: Floats, surely_paint: float) -> tuple[Side, Side]:
     """The side at depth 0 of (depth, along, 3) and (depth, along), and the one across from it."""
-    first, second = (deepest_free(side, surely_paint) for side in (paint, paint[::-1]))
-    if not (first or second):
-        return uncut(paint.shape), uncut(paint.shape)
-    measured = measured_pixels(lab_of(small).transpose(2, 0, 1), paint)
-    return look(measured, first), look(measured[:, ::-1], second)
+    sides = ((small, paint), (small[::-1], paint[::-1]))
+    first, second = (look(*side, deepest_free(side[1], surely_paint)) for side in sides)
+    return first, second
 
 
 def lab_of(pixels: NDArray[np.uint8]) -> Floats:
@@ -115,12 +113,13 @@ def uncut(shape: tuple[int, ...]) -> Side:
     return Side(np.zeros(1, np.intp), shape[0], along, np.zeros((2, 1), np.float32))
 
 
-def look(measured: Floats, deepest: int) -> Side:
-    """Candidate lines, at most `deepest` deep, of the side at depth 0 of `measured_pixels`."""
+def look(small: NDArray[np.uint8], paint: Floats, deepest: int) -> Side:
+    """Candidate lines, at most `deepest` deep, of the side at depth 0 of (depth, along, 3)."""
     if not deepest:
-        return uncut(measured.shape[1:])
-    length = measured.shape[1]
-    planes = measured[:, : deepest + 2 * BAND + 2].copy()
+        return uncut(paint.shape)
+    length = len(paint)
+    strip = slice(deepest + 2 * BAND + 2)  # most are a tenth of the picture
+    planes = measured_pixels(lab_of(small[strip]).transpose(2, 0, 1), paint[strip])
     planes[GROUND] = background(planes[:3])
     step, size = steps(planes[:3], deepest)
     tolerant = np.maximum.reduce([size, one_on(size), one_on(size[::-1])[::-1]])

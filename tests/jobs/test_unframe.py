@@ -2,6 +2,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -137,10 +138,8 @@ def test_a_painting_seen_askew_is_set_upright(tmp_path: Path) -> None:
     assert apart.mean() < 3
 
 
-def test_a_large_jpeg_is_looked_at_smaller_and_cut_at_its_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "pictures"
+def large(folder: Path) -> dict[str, Path]:
+    """A rough picture of 2400 x 1800, alone and on a white page of 3000 x 2500."""
     folder.mkdir()
     rough = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
     inner = Image.fromarray(rough).resize((2400, 1800), Image.Resampling.BICUBIC)
@@ -148,24 +147,52 @@ def test_a_large_jpeg_is_looked_at_smaller_and_cut_at_its_size(
     framed.paste(inner, (203, 307))
     inner.save(folder / "whole.jpg", quality=90)
     framed.save(folder / "framed.jpg", quality=90)
-    whole_ones: list[str] = []
-    plain = imaging.decode
+    framed.save(folder / "framed.png", compress_level=1)
+    return {file.name: file for file in folder.iterdir()}
 
-    def decode(data: bytes, name: str) -> Image.Image:
-        whole_ones.append(Path(name).name)
-        return plain(data, name)
 
-    monkeypatch.setattr(imaging, "decode", decode)
-    list(unframe(job(tmp_path, folder)))
-    assert whole_ones == ["framed.jpg"]
+def test_a_large_picture_is_looked_at_smaller_and_cut_at_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = large(tmp_path / "pictures")
+    looks: list[tuple[str, int]] = []
+    plain = imaging.decode_smaller
+
+    def decode_smaller(data: bytes, name: str, times: Any) -> imaging.Smaller:
+        small = plain(data, name, times)
+        looks.append((Path(name).name, small.image.width))
+        return small
+
+    monkeypatch.setattr(imaging, "decode_smaller", decode_smaller)
+    list(unframe(job(tmp_path, tmp_path / "pictures")))
+    framed = [(name, width) for name in ("framed.jpg", "framed.png") for width in (750, 3000)]
+    assert sorted(looks) == [*framed, ("whole.jpg", 600)]
     rows = {row["file"]: row for row in done(tmp_path).catalog()}
-    assert rows["framed.jpg"]["box"] == [203, 307, 2603, 2107]
-    assert (rows["framed.jpg"]["width"], rows["framed.jpg"]["height"]) == (2400, 1800)
+    for name in ("framed.jpg", "framed.png"):
+        assert rows[name]["box"] == [203, 307, 2603, 2107]
+        assert (rows[name]["width"], rows[name]["height"]) == (2400, 1800)
     whole = rows["whole.jpg"]
     assert whole["box"] == [0, 0, 2400, 1800] and whole["source_size"] == [2400, 1800]
     assert (whole["width"], whole["height"]) == (2400, 1800)
     store = open_store(str(tmp_path / "root"))
-    assert store.read(whole["key"]) == (folder / "whole.jpg").read_bytes()
+    assert store.read(whole["key"]) == files["whole.jpg"].read_bytes()
+
+
+@pytest.mark.parametrize(("most", "times"), [(7_500_000, 1), (7_499_999, 2), (1_800_000, 4)])
+def test_a_very_large_picture_is_cut_smaller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, times: int
+) -> None:
+    files = large(tmp_path / "pictures")
+    files["whole.jpg"].unlink()
+    monkeypatch.setattr("jobs.unframe.LARGEST_CUT", most)
+    list(unframe(job(tmp_path, tmp_path / "pictures")))
+    store = open_store(str(tmp_path / "root"))
+    for row in done(tmp_path).catalog():
+        assert np.abs(np.subtract(row["box"], [203, 307, 2603, 2107])).max() <= times
+        assert row["source_size"] == [3000, 2500]  # what the box is measured in
+        cut = Image.open(io.BytesIO(store.read(row["key"])))
+        assert cut.size == (row["width"], row["height"])
+        assert np.abs(np.subtract(cut.size, np.divide((2400, 1800), times))).max() <= 1
 
 
 def test_the_second_run_does_nothing(tmp_path: Path, pictures: Path) -> None:

@@ -20,23 +20,29 @@ def judged(shared: Path) -> list[dict[str, Any]]:
 
 
 def test_the_boxes_of_framed_photographs(judged: list[dict[str, Any]]) -> None:
-    framed = [row for row in judged if row["kind"] != "no frame"]
-    assert len(framed) == 38
-    clear = np.array([row["iou"] for row in framed if row["kind"] != "ambiguous"])
+    kinds = [row["kind"] for row in judged]
+    assert kinds.count("easy") + kinds.count("hard") == 27 and kinds.count("ambiguous") == 11
+    clear = np.array([row["iou"] for row in judged if row["kind"] in ("easy", "hard")])
     assert np.mean(clear) >= 0.965, sorted(clear)
     assert np.mean(clear >= 0.95) >= 0.85, sorted(clear)
 
 
 def test_paintings_without_frame_stay_whole(judged: list[dict[str, Any]]) -> None:
     cuts = np.array([row["cut"] for row in judged if row["kind"] == "no frame"])
-    assert len(cuts) == 340
+    assert len(cuts) == 328
     assert np.median(cuts) == 0
-    assert np.mean(cuts >= 0.02) <= 0.042  # the goal is .02: DECISIONS.md says what is cut
+    assert np.mean(cuts >= 0.02) <= 0.02
+
+
+def test_what_the_collection_overlooked_is_found(judged: list[dict[str, Any]]) -> None:
+    ious = np.array([row["iou"] for row in judged if row["kind"] == "after all"])
+    assert len(ious) == 12
+    assert np.mean(ious) >= 0.94, sorted(ious)  # left whole they have .84
 
 
 def test_the_confidence_is_what_comes_true(judged: list[dict[str, Any]]) -> None:
     known = np.array([(row["confidence"], row["iou"]) for row in judged])
-    assert abs(known[:, 0].mean() - known[:, 1].mean()) <= 0.01
+    assert abs(known[:, 0].mean() - known[:, 1].mean()) <= 0.012
     sure = known[known[:, 0] >= 0.95]
     assert len(sure) >= 0.8 * len(known)  # a person is asked about few
     assert np.mean(sure[:, 1] >= 0.95) >= 0.96
