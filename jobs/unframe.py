@@ -143,7 +143,7 @@ class Look:
 
 
 def looked_at(data: bytes, name: str) -> Look:
-    """A picture as large as it is cut, or smaller where no frame is seen; InputError by `decode`."""
+    """A picture as large as it is cut, or smaller where no frame is seen; errors of `decode`."""
     from machineray.imaging import decode_smaller, to_array
     from machineray.unframe.boxes import SMALL, frame_box
 
