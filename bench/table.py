@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,11 +24,12 @@ LARGE = (6000, 4000)
 class Case:
     """One row: pictures and the stage's options.
 
-    The examples, or so many of 24 megapixels, or so many made thumbnails, of which every tenth is
-    another one's mirrored copy.
+    The examples, so many times, or so many of 24 megapixels, or so many made thumbnails, of which
+    every tenth is another one's mirrored copy.
     """
 
     label: str
+    times: int = 1
     large: int = 0
     thumbnails: int = 0
     format: str = "jpeg"
@@ -42,8 +44,8 @@ class Case:
             return
         files = sorted(EXAMPLES.glob("*.jpg"))
         if not self.large:
-            for file in files:
-                shutil.copy(file, folder)
+            for number, file in product(range(self.times), files):
+                shutil.copy(file, folder / f"{number}-{file.name}")
         for file in files[: self.large]:
             with Image.open(file) as image:
                 image.resize(LARGE).save(folder / f"{file.stem}.{self.format}", quality=92)
@@ -96,7 +98,7 @@ def print_table(stage: str, text: str, cases: tuple[Case, ...]) -> None:
         return
     environment = os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"}
     print(f"{stage}: the whole stage, one worker, folder to folder")
-    print(f"{'pictures':<34} {'count':>5} {'CPU-s':>7} {'a CPU-s':>8} {'peak MiB':>9}")
+    print(f"{'pictures':<40} {'count':>5} {'CPU-s':>7} {'a CPU-s':>8} {'peak MiB':>9}")
     for number, case in enumerate(cases):
         with tempfile.TemporaryDirectory() as folder:
             case.make(Path(folder))
@@ -106,7 +108,7 @@ def print_table(stage: str, text: str, cases: tuple[Case, ...]) -> None:
             ).stdout
         row = json.loads(answer.splitlines()[-1])
         print(
-            f"{case.label:<34} {row['count']:>5} {row['seconds']:>7.2f} "
+            f"{case.label:<40} {row['count']:>5} {row['seconds']:>7.2f} "
             f"{row['count'] / row['seconds']:>8.1f} {row['peak_mib']:>9.0f}",
             flush=True,
         )

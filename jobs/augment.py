@@ -22,6 +22,8 @@ from machineray.runs import Plan, Row, json_bytes
 from machineray.shards import Done, Outcome, Refused, Task, batches
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from machineray.dataset.tar import Sample
 
 PAGE = "index.html"
@@ -57,8 +59,9 @@ def augment(
         strips: dict[str, bytes] = {}
         shown = set(items[:SHOWN_OF_SHARD]) if index < SHOWN_SHARDS else set()
 
-        def one(row: Row, data: bytes) -> tuple[Row, list[Sample]]:
-            return samples(row, data, size, variants)
+        def one(row: Row, data: bytes) -> tuple[Row, list[Sample], bytes]:
+            row, made = squares(row, data, size, variants)
+            return row, samples(row, made), strip(made) if row["id"] in shown else b""
 
         def packable() -> Iterator[Sample]:
             wanted = map(source.row, items)
@@ -67,10 +70,10 @@ def augment(
                 if isinstance(value, InputError):
                     refused.append(Refused(item, str(value)))
                 else:
-                    row, made = value
-                    if item in shown:
+                    row, made, side_by_side = value
+                    if side_by_side:
                         row = {**row, "strip": f"strips/{item}.webp"}
-                        strips[row["strip"]] = strip(made)
+                        strips[row["strip"]] = side_by_side
                     records.append({**row, "shard": shard})
                     yield from made
 
@@ -105,37 +108,45 @@ def chosen_size(resolution: Resolution) -> Size:
         raise UsageError(f"--resolution {resolution}: {error}") from error
 
 
-def samples(row: Row, data: bytes, size: Size, variants: int) -> tuple[Row, "list[Sample]"]:
+def squares(row: Row, data: bytes, size: Size, variants: int) -> "tuple[Row, list[Image]]":
     """A painting's file -> its row with aspect and resolution, its picture and the variants of it.
 
     A function of the painting's id and bytes alone, and of the versions that each sample names.
     InputError when it cannot be read.
     """
-    from machineray.dataset.squares import made_with, squashed, varied
-    from machineray.dataset.tar import Sample
-    from machineray.imaging import decode_smaller, encode, from_array
+    from machineray.dataset.squares import squashed, varied
+    from machineray.imaging import decode_smaller, from_array
 
     def times(width: int, height: int) -> int:
         # What is left to squash is twice the size at least: libjpeg's way to shrink is rougher.
         return min(width // (2 * size.width), height // (2 * size.height))
 
     image, (width, height), box = decode_smaller(data, row["key"], times)
-    aspect = round(width / height, 6)
     pixels = squashed(image, (size.width, size.height), box)
-    made, versions = [], {"made_with": made_with(variants > 0)}
-    for number, picture in enumerate([pixels, *varied(pixels, row["id"], variants)]):
+    found = [from_array(pixels), *map(from_array, varied(pixels, row["id"], variants))]
+    return {**row, "aspect": round(width / height, 6), "resolution": size.resolution}, found
+
+
+def samples(row: Row, found: "Sequence[Image]") -> "list[Sample]":
+    """A painting's training pictures as they are stored, the painting itself first."""
+    from machineray.dataset.squares import made_with
+    from machineray.dataset.tar import Sample
+    from machineray.imaging import encode
+
+    made, versions = [], {"made_with": made_with(len(found) > 1)}
+    for number, picture in enumerate(found):
         key = f"{row['id']}_v{number}" if number else row["id"]
-        metadata = {"id": row["id"], "variant": number, "aspect": aspect, **versions}
-        made.append(Sample(key, encode(from_array(picture), "webp", lossless=True), metadata))
-    return {**row, "aspect": aspect, "resolution": size.resolution}, made
+        metadata = {"id": row["id"], "variant": number, "aspect": row["aspect"], **versions}
+        made.append(Sample(key, encode(picture, "webp", lossless=True), metadata))
+    return made
 
 
-def strip(made: "Sequence[Sample]") -> bytes:
+def strip(found: "Sequence[Image]") -> bytes:
     """A painting's training pictures small, side by side, the painting itself first: a WebP."""
     from machineray.dataset.page import side_by_side
-    from machineray.imaging import encode, from_array
+    from machineray.imaging import encode
 
-    return encode(side_by_side([from_array(each.pixels()) for each in made]), "webp", quality=85)
+    return encode(side_by_side(found), "webp", quality=85)
 
 
 if __name__ == "__main__":

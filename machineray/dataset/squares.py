@@ -6,9 +6,10 @@ which paintings are met or of how many workers there are.
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import version
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from machineray.imaging import to_array
+
+version = cache(metadata.version)  # each time it reads a file
 
 
 def squashed(
@@ -40,8 +43,9 @@ def varied(pixels: NDArray[np.uint8], painting: str, count: int) -> Iterator[NDA
     moved by up to ±20 (OpenCV's units: of 180 and of 255).
     """
     for number in range(1, count + 1):
-        changed = _recipe(pixels.shape[0] == pixels.shape[1])(seed(painting, number), pixels)
-        yield np.ascontiguousarray(changed)
+        recipe = _recipe(pixels.shape[0] == pixels.shape[1], threading.get_ident())
+        recipe.set_random_seed(seed(painting, number))
+        yield np.ascontiguousarray(recipe(image=pixels)["image"])
 
 
 def made_with(is_varied: bool) -> dict[str, str]:
@@ -65,7 +69,11 @@ def seed(painting: str, number: int) -> int:
 
 
 @cache
-def _recipe(is_square: bool) -> Any:
+def _recipe(is_square: bool, thread: int) -> Any:
+    """The recipe of one thread: it holds random numbers, and making it takes as long as using it.
+
+    The number of a thread that has ended may come back: nobody else has its recipe then.
+    """
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would ask the internet
     import albumentations
     import cv2
@@ -92,16 +100,10 @@ def _recipe(is_square: bool) -> Any:
 
     turn = albumentations.RandomRotate90 if is_square else HalfTurn
 
-    def apply(random_seed: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        recipe = albumentations.Compose(
-            [
-                turn(p=1.0),
-                Warp(scale=(0.0, 0.05), border_mode=cv2.BORDER_REPLICATE, p=1.0),
-                albumentations.HueSaturationValue(20, 20, 0, p=1.0),
-            ],
-            seed=random_seed,
-        )
-        changed: NDArray[np.uint8] = recipe(image=pixels)["image"]
-        return changed
-
-    return apply
+    return albumentations.Compose(
+        [
+            turn(p=1.0),
+            Warp(scale=(0.0, 0.05), border_mode=cv2.BORDER_REPLICATE, p=1.0),
+            albumentations.HueSaturationValue(20, 20, 0, p=1.0),
+        ]
+    )
