@@ -123,7 +123,8 @@ def finish(
             dpi=dpi,
         )
         seed = row["seed"] if "seed" in row else int(sha256_of(item.encode())[:8], 16)
-        origin = Origin(item, seed, row.get("snapshot", ""), row.get("psi"), credits)
+        snapshot = row.get("snapshot", "")
+        origin = Origin(item, seed, snapshot, row.get("psi"), row.get("device"), credits)
         # A shape that somebody chose for the training is the one that is wanted.
         is_chosen = aspect is Aspect.auto and pixels.shape[0] != pixels.shape[1]
         artwork = finish_picture(pixels, settings, origin, None if is_chosen else aspects)
@@ -134,7 +135,7 @@ def finish(
             "sidecar": job.output.key(sidecar),
             "seed": seed,
             "psi": row.get("psi"),
-            "snapshot": row.get("snapshot", ""),
+            "snapshot": snapshot,
             "width": artwork.width,
             "height": artwork.height,
             "dpi": dpi,

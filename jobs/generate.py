@@ -80,6 +80,7 @@ def generate(
         from machineray.imaging import encode, from_array
 
         network = loaded_network(read, source["from"], job.workers)
+        device = next(network.parameters()).device.type
         judge = CopyJudge(read_bank()) if refuse_copies else None
 
         def one(sample: Drawn) -> bytes:
@@ -101,6 +102,7 @@ def generate(
                 **told,
                 "psi": psi,
                 "snapshot": source["sha256"],
+                "device": device,
                 "width": width,
                 "height": height,
             }

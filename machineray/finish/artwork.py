@@ -68,6 +68,7 @@ class Origin:
     seed: int
     snapshot_sha256: str
     psi: float | None = None
+    device: str | None = None  # of torch, on which it was drawn; another moves levels by one
     credits: Mapping[str, Any] | None = None
     """A summary of the paintings that the network learned from; JSON-serialisable."""
 
@@ -153,6 +154,7 @@ def artwork_sidecar(
         "seed": origin.seed,
         "psi": origin.psi,
         "snapshot_sha256": origin.snapshot_sha256,
+        "drawn_on": origin.device,
         "aspect": {
             "width_by_height": round(width / height, 6),
             "from": "paintings" if is_aspect_drawn else "sample",

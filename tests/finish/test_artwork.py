@@ -13,7 +13,7 @@ from machineray.finish.artwork import FinishSettings, Origin, finish_picture
 from machineray.finish.encoding import encode_artwork, srgb_profile
 from machineray.imaging import Format
 
-ORIGIN = Origin("seed000004", 4, "ab" * 32, 0.7, {"paintings": 48, "artists": ["Klee"]})
+ORIGIN = Origin("seed000004", 4, "ab" * 32, 0.7, "cpu", {"paintings": 48, "artists": ["Klee"]})
 FORMATS: list[Format] = ["png", "jpeg", "webp"]
 
 
@@ -83,6 +83,7 @@ def test_sidecar_says_all() -> None:
     assert sidecar["sha256"] == hashlib.sha256(artwork.data).hexdigest()
     assert (sidecar["id"], sidecar["seed"], sidecar["psi"]) == ("seed000004", 4, 0.7)
     assert (sidecar["width"], sidecar["height"], sidecar["dpi"]) == (64, 64, 150)
+    assert sidecar["drawn_on"] == "cpu"
     assert sidecar["print_cm"] == [1.08, 1.08]
     assert sidecar["aspect"] == {"width_by_height": 1.0, "from": "sample"}
     assert sidecar["noise"] == {"sigma_levels": 7.589466, "seed": 4}

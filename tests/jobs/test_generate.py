@@ -11,6 +11,7 @@ from jobs.audit import CopyJudge
 from jobs.augment import augment
 from jobs.generate import generate
 from jobs.train import train
+from machineray.devices import drawing_device
 from machineray.errors import InputError, NotFoundError, UsageError
 
 pytestmark = pytest.mark.xdist_group("generate")  # one network for all
@@ -67,6 +68,7 @@ def test_the_catalog_tells_what_made_each(root: Path) -> None:
     assert plan.input["from"] == "t/train"
     assert plan.input["paintings"] == "t/augment"
     assert {row["snapshot"] for row in rows} == {plan.input["sha256"]}
+    assert {row["device"] for row in rows} == {drawing_device()}
 
 
 def test_batch_changes_no_byte(root: Path) -> None:
