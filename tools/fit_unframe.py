@@ -38,16 +38,18 @@ from machineray.unframe import boxes, evidence, painted
 
 FOLDS_FILE = Path(__file__).resolve().parents[1] / "bench" / "unframe_folds.npz"
 WHOLE_WEIGHT = 2.0  # of a picture without frame: cutting into a painting is the worse mistake
+MOST_HUNG = 24  # paintings in a photograph's frame
+HUNG = {"ambiguous": 0, AFTER_ALL: 8}  # narrow white ones: with 24 more paintings were cut into
 STRIPS_WEIGHT = 2.5  # of a painting with a plain strip: there are few, and captions are common
 
 
 @dataclass(frozen=True)
 class Source:
-    """A picture on disk at working size, its box, its fold, and whether its frame can be reused."""
+    """A picture at working size, its box, its fold, how many paintings are hung in its frame."""
 
     picture: Labelled
     fold: int
-    has_frame: bool
+    hung: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,11 @@ def sources(folder: Path) -> tuple[list[Source], list[Source]]:
             scale = small.shape[1] / pixels.shape[1]
             left, top, right, bottom = picture.box
             box = (left * scale, top * scale, right * scale, bottom * scale)
-            is_clear = picture.kind != "ambiguous"
-            photographs.append(Source(Labelled(small, box), picture.fold, is_clear))
+            hung = HUNG.get(picture.kind, MOST_HUNG)
+            photographs.append(Source(Labelled(small, box), picture.fold, hung))
             pixels = pixels[top:bottom, left:right]
         if picture.kind in (NO_FRAME, AFTER_ALL):
-            paintings.append(Source(whole(shrunk(pixels, 512)), picture.fold, False))
+            paintings.append(Source(whole(shrunk(pixels, 512)), picture.fold))
     return photographs, paintings
 
 
@@ -105,7 +107,7 @@ def pictures(
         for _ in range(8):
             yield varied(source.picture, rng()), 1.0, source.fold
         near = [painting for painting in paintings if painting.fold == source.fold]
-        for _ in range(24 * source.has_frame):
+        for _ in range(source.hung):
             other = near[int(rng().integers(len(near)))]
             yield hung(source.picture, other.picture.pixels, rng()), 0.7, source.fold
 

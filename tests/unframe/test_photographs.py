@@ -23,7 +23,7 @@ def test_the_boxes_of_framed_photographs(judged: list[dict[str, Any]]) -> None:
     kinds = [row["kind"] for row in judged]
     assert kinds.count("easy") + kinds.count("hard") == 27 and kinds.count("ambiguous") == 11
     clear = np.array([row["iou"] for row in judged if row["kind"] in ("easy", "hard")])
-    assert np.mean(clear) >= 0.965, sorted(clear)
+    assert np.mean(clear) >= 0.97, sorted(clear)
     assert np.mean(clear >= 0.95) >= 0.85, sorted(clear)
 
 
@@ -37,12 +37,12 @@ def test_paintings_without_frame_stay_whole(judged: list[dict[str, Any]]) -> Non
 def test_what_the_collection_overlooked_is_found(judged: list[dict[str, Any]]) -> None:
     ious = np.array([row["iou"] for row in judged if row["kind"] == "after all"])
     assert len(ious) == 12
-    assert np.mean(ious) >= 0.94, sorted(ious)  # left whole they have .84
+    assert np.mean(ious) >= 0.96, sorted(ious)  # left whole they have .84
 
 
 def test_the_confidence_is_what_comes_true(judged: list[dict[str, Any]]) -> None:
     known = np.array([(row["confidence"], row["iou"]) for row in judged])
-    assert abs(known[:, 0].mean() - known[:, 1].mean()) <= 0.012
+    assert 0 <= known[:, 1].mean() - known[:, 0].mean() <= 0.015  # no promise too many
     sure = known[known[:, 0] >= 0.95]
     assert len(sure) >= 0.8 * len(known)  # a person is asked about few
     assert np.mean(sure[:, 1] >= 0.95) >= 0.96
