@@ -104,7 +104,7 @@ def unframed(
     from machineray.unframe.corners import upright
 
     look = looked_at(data, known["key"])
-    found, image, size, times = look.found, look.image, look.size, look.times
+    found, image, size = look.found, look.image, look.size
     row: Row = {"file": PurePosixPath(known["key"]).name} | known
     row |= {"confidence": round(found.confidence, 3), "source_size": list(size)}
     stays = is_by_hand or found.confidence < min_confidence
@@ -114,14 +114,16 @@ def unframed(
         row |= {"box": [0, 0, *size], "width": size[0], "height": size[1]}
         return row, PurePosixPath(known["key"]).suffix.lower(), data, thumbnail(image)
     box = (found.left, found.top, found.right, found.bottom)
-    row |= {"box": [min(n * times, size[i % 2]) for i, n in enumerate(box)]}
+    (left, top), (right, bottom) = look.in_file(*box[:2]), look.in_file(*box[2:])
+    row |= {"box": [round(edge) for edge in (left, top, right, bottom)]}
     # Large pictures: what is no longer needed goes before what comes next.
     if found.corners is None:
         del look
         painting = image.crop(box)
         small = thumbnail(image)
     else:
-        row |= {"corners": [[round(x * times, 1), round(y * times, 1)] for x, y in found.corners]}
+        places = (look.in_file(*corner) for corner in found.corners)
+        row |= {"corners": [[round(x, 1), round(y, 1)] for x, y in places]}
         small = thumbnail(image)
         pixels = upright(look.pixels, found.corners)
         del look
@@ -133,13 +135,22 @@ def unframed(
 
 @dataclass(frozen=True)
 class Look:
-    """A picture, `times` smaller than the (width, height) that it has, and the box in it."""
+    """A picture that may be smaller than in its file (machineray.imaging.Smaller), and its box."""
 
     image: "Image"
     pixels: "NDArray[np.uint8]"
     size: tuple[int, int]
-    times: int
+    covered: tuple[float, float, float, float]
     found: "Box"
+
+    def in_file(self, x: float, y: float) -> tuple[float, float]:
+        """A place in `pixels`, in pixels of the upright file."""
+        left, top, right, bottom = self.covered
+        across, down = self.size[0] / (right - left), self.size[1] / (bottom - top)
+        return (
+            min(max((x - left) * across, 0), self.size[0]),
+            min(max((y - top) * down, 0), self.size[1]),
+        )
 
 
 def looked_at(data: bytes, name: str) -> Look:
@@ -152,10 +163,10 @@ def looked_at(data: bytes, name: str) -> Look:
         pixels = to_array(image)
         is_all = image.size == size
         found = frame_box(pixels, with_corners=is_all or not is_first)
-        return Look(image, pixels, size, round(size[0] / covered[2]), found)
+        return Look(image, pixels, size, covered, found)
 
     first = look(lambda width, height: max(width, height) // SMALL, is_first=True)
-    if first.times == 1 or not first.found.cuts(first.image.size):
+    if first.image.size == first.size or not first.found.cuts(first.image.size):
         return first
     return look(times_too_large, is_first=False)
 

@@ -58,6 +58,9 @@ UPRIGHT = {  # EXIF orientation -> what undoes it (Exif 2.32, tag 0x0112)
     8: Image.Transpose.ROTATE_90,
 }
 
+SIDEWAYS = (5, 6, 7, 8)
+LEFT_WAS_RIGHT, TOP_WAS_BOTTOM = (2, 3, 6, 7), (3, 4, 7, 8)  # of the file, an axis swapped first
+
 COLOUR_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}  # Pillow -> ICC
 
 
@@ -78,7 +81,7 @@ class Smaller(NamedTuple):
     """A picture that may be smaller than the (width, height) that its file has.
 
     `box` is what of `image` it covers, as Pillow's resize takes it (left, top, right, bottom): the
-    last column and row stand for what is left over.
+    file's last column and row stand for what is left over.
     """
 
     image: Image.Image
@@ -91,28 +94,30 @@ def decode_smaller(
 ) -> Smaller:
     """As `decode`, for whom a picture 2, 4 or 8 times smaller is enough.
 
-    It is no smaller than `times` of its width and height says. A JPEG is decoded so, in a part of
-    the time and memory; of others, and of what has to be turned, squares of pixels become one.
-    All of the file is read, and what is refused is the same.
+    It is no smaller than `times` of its upright width and height says. A JPEG is decoded so, in a
+    part of the time and memory; of others, squares of pixels become one. All of the file is read,
+    and what is refused is the same.
     """
     image = _open(data, name, max_pixels)
-    drafted = None
+    is_jpeg = image.format in ("JPEG", "MPO")
     try:
-        size = image.size
-        if image.format in ("JPEG", "MPO") and _orientation(image) not in UPRIGHT:
+        if is_jpeg:
+            turn = _orientation(image)
+            size = image.size[::-1] if turn in SIDEWAYS else image.size
             fewer = _power(times(*size))
-            drafted = image.draft(None, (max(1, size[0] // fewer), max(1, size[1] // fewer)))
+            image.draft(None, (max(1, image.width // fewer), max(1, image.height // fewer)))
         image.load()
         picture = _srgb(_upright(image), image.info.get("icc_profile"))
     except Exception as error:  # decoders of many formats raise anything on hostile bytes
         raise InputError(f"{name}: {_damage(image.format, error)}") from error
-    if drafted is not None:
-        return Smaller(picture, size, drafted[1])
-    width, height = size = picture.size
-    fewer = _power(times(width, height))
-    if fewer > 1:
-        picture = picture.reduce(fewer)
-    return Smaller(picture, size, (0, 0, width / fewer, height / fewer))
+    if not is_jpeg:
+        turn, size = 1, picture.size
+        fewer = _power(times(*size))
+        picture = picture.reduce(fewer) if fewer > 1 else picture
+    across, down = size[0] / fewer, size[1] / fewer
+    left = picture.width - across if turn in LEFT_WAS_RIGHT else 0
+    top = picture.height - down if turn in TOP_WAS_BOTTOM else 0
+    return Smaller(picture, size, (left, top, left + across, top + down))
 
 
 def _power(times: int) -> int:

@@ -52,15 +52,19 @@ def test_a_picture_comes_smaller_at_most_so_much(asked: int, given: int, format:
     assert np.abs(to_array(half[0]).astype(int) - to_array(half[1])).mean() < 1
 
 
-@pytest.mark.parametrize("orientation", range(2, 9))
-def test_what_has_to_be_turned_is_turned_first(orientation: int) -> None:
+@pytest.mark.parametrize("times", [1, 2, 8])
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_what_has_to_be_turned_comes_smaller_too(orientation: int, format: str, times: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = file_of("JPEG", exif=exif)
-    whole, (image, size, box) = decode(data, "a.jpg"), smaller(data, 2)
+    data = file_of(format, exif=exif, quality=95)
+    whole, (image, size, box) = decode(data, "a"), smaller(data, times)
     assert size == whole.size == (SIZE if orientation < 5 else SIZE[::-1])
-    assert box[2:] == (size[0] / 2, size[1] / 2)
-    assert np.array_equal(to_array(image), to_array(whole.reduce(2)))
+    assert image.size == (-(-size[0] // times), -(-size[1] // times))
+    assert np.subtract(box[2:], box[:2]) == pytest.approx(np.divide(size, times))
+    small = [picture.resize((40, 30), box=part) for picture, part in ((whole, None), (image, box))]
+    assert np.abs(to_array(small[0]).astype(int) - to_array(small[1])).mean() < 1
 
 
 def test_times_are_asked_of_the_upright_picture() -> None:
