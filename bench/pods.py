@@ -9,7 +9,6 @@ the last pod merges. finish does not enlarge here.
 import argparse
 import base64
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from table import peak_mib
 
 from jobs import Job, call, defaults_of, function_of
 from jobs.finish import Upscale
@@ -73,10 +73,7 @@ def measured(root: str, name: str, part: Part) -> dict[str, float]:
     options = defaults_of(function) | OPTIONS.get(name, {})
     for _ in call(function, options, Job(name, "big", root, part=part)):
         pass
-    # Not getrusage's, which begins with the peak of the process that started this one.
-    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert peak
-    return {"seconds": time.process_time(), "peak_mib": int(peak[1]) / 1024}
+    return {"seconds": time.process_time(), "peak_mib": peak_mib()}
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -85,6 +86,13 @@ def measure(stage: str, folder: Path, options: dict[str, Any]) -> dict[str, floa
         count = len(run.output.catalog())
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"count": count, "seconds": seconds, "peak_mib": peak_kib / 1024}
+
+
+def peak_mib() -> float:
+    """Of this process; not getrusage's, which begins with that of the process that started it."""
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert peak
+    return int(peak[1]) / 1024
 
 
 def print_table(stage: str, text: str, cases: tuple[Case, ...]) -> None:

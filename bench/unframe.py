@@ -13,7 +13,6 @@ import argparse
 import itertools
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+from table import peak_mib
 from unframe_collection import AFTER_ALL, FOLDS, NO_FRAME, collection
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "paintings"
@@ -53,13 +53,12 @@ def held_out(folder: Path) -> Iterator[dict]:
         pixels = picture.pixels()
         height, width = pixels.shape[:2]
         box = frame_box(pixels, models[picture.fold])
-        found = (box.left, box.top, box.right, box.bottom)
         yield {
             "file": picture.file.name,
             "fold": picture.fold,
             "kind": picture.kind,
-            "iou": overlap(found, picture.box or (0, 0, width, height)),
-            "cut": deepest_cut(found, width, height),
+            "iou": overlap(box.edges, picture.box or (0, 0, width, height)),
+            "cut": deepest_cut(box.edges, width, height),
             "confidence": box.confidence,
         }
 
@@ -94,14 +93,14 @@ def print_strangers(folder: Path) -> None:
     from jobs.unframe import looked_at
 
     files = sorted(folder.glob("*.jpg"))
-    cut = []
+    rows = []
     for file in files:
         look = looked_at(file.read_bytes(), file.name)
-        box = (look.found.left, look.found.top, look.found.right, look.found.bottom)
-        if deepest_cut(box, *look.image.size) >= 0.02:
-            cut.append(file.stem)
-    print(f"\n{folder.name}, {len(files)} that nothing was fitted to: {len(cut)} lose 2 % or more")
-    print("\n".join(cut))
+        cut = deepest_cut(look.found.edges, *look.image.size)
+        rows.append({"file": file.stem, "cut": cut})
+    harmed = [row["file"] for row in rows if is_cut(row)]
+    print(f"\n{folder.name}, {len(rows)} not fitted to: {len(harmed)} lose 2 % of a side or more")
+    print("\n".join(harmed))
 
 
 def print_row(name: str, rows: list[dict], figure: Callable[[list[dict]], str]) -> None:
@@ -115,7 +114,11 @@ def sharp(row: dict) -> bool:
 
 
 def harm(rows: list[dict]) -> float:
-    return share(rows, lambda row: row["cut"] >= 0.02)
+    return share(rows, is_cut)
+
+
+def is_cut(row: dict) -> bool:
+    return row["cut"] >= 0.02
 
 
 def share(rows: list[dict], is_so: Callable[[dict], bool]) -> float:
@@ -218,10 +221,7 @@ def measure(place: Path) -> dict[str, float]:
 
     row = {"pictures": len(files)}
     row["stage"] = rate(lambda data, name: unframed({"key": name}, data, 0.5, is_by_hand=False))
-    # Not getrusage's, which begins with the peak of the process that started this one.
-    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert peak
-    row["peak_mib"] = int(peak[1]) / 1024
+    row["peak_mib"] = peak_mib()
     row["ours"], row["line"] = rate(looked_at), rate(by_lines)
     return row
 

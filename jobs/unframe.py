@@ -113,13 +113,12 @@ def unframed(
     if stays or not found.cuts(image.size):
         row |= {"box": [0, 0, *size], "width": size[0], "height": size[1]}
         return row, PurePosixPath(known["key"]).suffix.lower(), data, thumbnail(image)
-    box = (found.left, found.top, found.right, found.bottom)
-    (left, top), (right, bottom) = look.in_file(*box[:2]), look.in_file(*box[2:])
+    (left, top), (right, bottom) = (look.in_file(*found.edges[i : i + 2]) for i in (0, 2))
     row |= {"box": [round(edge) for edge in (left, top, right, bottom)]}
     # Large pictures: what is no longer needed goes before what comes next.
     if found.corners is None:
         del look
-        painting = image.crop(box)
+        painting = image.crop(found.edges)
         small = thumbnail(image)
     else:
         places = (look.in_file(*corner) for corner in found.corners)

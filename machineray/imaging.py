@@ -145,14 +145,15 @@ def encode(
         quality: 1..100 of JPEG and WebP.
         lossless: of WebP, in its quickest way: quicker than PNG and smaller (bench/formats.py).
     """
-    options: dict[str, Any] = {"quality": quality}
+    options: dict[str, Any]
     if format == "png":
         options = {"compress_level": PNG_LEVEL}
-    elif format == "webp":  # of what is lossless, quality is effort
-        options = {"quality": 0, "method": 0} if lossless else {**options, "method": WEBP_EFFORT}
-        options |= {"lossless": lossless}
-    if format == "jpeg":  # strong colours side by side smear when chroma is halved: 4:4:4
-        options |= {"subsampling": 0, "optimize": True}
+    elif format == "jpeg":  # strong colours side by side smear when chroma is halved: 4:4:4
+        options = {"quality": quality, "subsampling": 0, "optimize": True}
+    elif lossless:  # here quality is effort
+        options = {"lossless": True, "quality": 0, "method": 0}
+    else:
+        options = {"quality": quality, "method": WEBP_EFFORT}
     file = io.BytesIO()
     image.save(file, format, **options)
     return file.getvalue()

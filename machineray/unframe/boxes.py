@@ -52,10 +52,14 @@ class Box:
     confidence: float
     corners: Corners | None = None
 
+    @property
+    def edges(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom."""
+        return self.left, self.top, self.right, self.bottom
+
     def cuts(self, size: tuple[int, int]) -> bool:
         """Whether anything of a picture of that width and height is left out."""
-        box = (self.left, self.top, self.right, self.bottom)
-        return self.corners is not None or box != (0, 0, *size)
+        return self.corners is not None or self.edges != (0, 0, *size)
 
 
 @dataclass(frozen=True)

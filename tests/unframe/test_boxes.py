@@ -84,10 +84,6 @@ def overlap(box: Edges, truth: Edges) -> float:
     return common / (sum(areas) - common)
 
 
-def edges(box: Box) -> Edges:
-    return box.left, box.top, box.right, box.bottom
-
-
 SIDES = st.one_of(st.integers(1, 80), st.integers(81, 700))
 
 
@@ -108,7 +104,7 @@ def test_a_box_that_is_inside_and_not_empty(height: int, width: int, seed: int, 
     assert np.array_equal(pixels, before)
     assert frame_box(pixels) == box
     if kind == "flat":
-        assert edges(box) == (0, 0, width, height)
+        assert box.edges == (0, 0, width, height)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (31, 31), (40, 2000)])
@@ -132,7 +128,7 @@ FRAMES: dict[str, Frame] = {
 @pytest.mark.parametrize("kind", FRAMES)
 def test_frames_are_found(kind: str) -> None:
     pictures = [FRAMES[kind](painting(seed)) for seed in range(5)]
-    found = [overlap(edges(frame_box(pixels)), box) for pixels, box in pictures]
+    found = [overlap(frame_box(pixels).edges, box) for pixels, box in pictures]
     assert np.mean(found) >= 0.97, found
 
 
@@ -150,7 +146,7 @@ def test_turned_and_mirrored_the_same(turn: int) -> None:
 def test_large_pictures_are_cut_to_the_pixel() -> None:
     large = painting(2).repeat(9, 0).repeat(9, 1)
     pixels, box = on_ground(large, (211, 307, 199, 250), (255, 255, 255))
-    assert np.abs(np.subtract(edges(frame_box(pixels)), box)).max() <= 1
+    assert np.abs(np.subtract(frame_box(pixels).edges, box)).max() <= 1
 
 
 def test_paintings_without_frame_are_left_whole() -> None:
