@@ -16,6 +16,7 @@ GRID = 32  # cells a side
 CELL = 6  # pixels a side of a cell, in a copy that is squeezed to a square
 SQUARED = GRID * CELL  # pixels a side of that square
 INPUTS = CELL * CELL * 3 + 3
+SURELY_NOT = -80  # a score whose share is 0; of one below -88 the exponential is no float32
 REACHES = (1, 2, 4, 8)  # how far apart the nine cells are that each layer looks at
 
 
@@ -64,7 +65,8 @@ def painted(known: Floats, weights: PaintedWeights) -> Floats:
         seen = bias + x.mean(1, keepdims=True) @ rows + x.mean(0, keepdims=True) @ columns
         seen = seen + nine(x, near, reach)
         x = x + np.maximum(seen, 0)
-    return np.asarray(1 / (1 + np.exp(-(x @ weights.head + weights.head_bias))), np.float32)
+    score = np.maximum(x @ weights.head + weights.head_bias, SURELY_NOT)
+    return np.asarray(1 / (1 + np.exp(-score)), np.float32)
 
 
 def nine(x: Floats, near: Floats, reach: int) -> Floats:

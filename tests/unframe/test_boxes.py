@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -88,6 +88,7 @@ SIDES = st.one_of(st.integers(1, 80), st.integers(81, 700))
 
 
 @settings(max_examples=60)
+@example(48, 32, 23622233, "stripes")  # very surely no paint
 @given(SIDES, SIDES, st.integers(0, 2**32 - 1), st.sampled_from(["noise", "flat", "stripes"]))
 def test_a_box_that_is_inside_and_not_empty(height: int, width: int, seed: int, kind: str) -> None:
     rng = np.random.default_rng(seed)
