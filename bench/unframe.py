@@ -41,7 +41,8 @@ BINS = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.001)  # of confidence
 
 def held_out(folder: Path) -> Iterator[dict]:
     """Every picture of framed/ and train/, judged by the networks that did not see it."""
-    from machineray.unframe.boxes import frame_box, model_of
+    from jobs.unframe import looked_at
+    from machineray.unframe.boxes import model_of
 
     with np.load(FOLDS_FILE, allow_pickle=False) as stored:
         arrays = dict(stored)
@@ -50,16 +51,14 @@ def held_out(folder: Path) -> Iterator[dict]:
         for fold in range(FOLDS)
     ]
     for picture in collection(folder):
-        pixels = picture.pixels()
-        height, width = pixels.shape[:2]
-        box = frame_box(pixels, models[picture.fold])
+        look = looked_at(picture.file.read_bytes(), picture.file.name, models[picture.fold])
         yield {
             "file": picture.file.name,
             "fold": picture.fold,
             "kind": picture.kind,
-            "iou": overlap(box.edges, picture.box or (0, 0, width, height)),
-            "cut": deepest_cut(box.edges, width, height),
-            "confidence": box.confidence,
+            "iou": overlap(look.box, picture.box or (0, 0, *look.size)),
+            "cut": deepest_cut(look.box, *look.size),
+            "confidence": look.found.confidence,
         }
 
 
@@ -96,8 +95,7 @@ def print_strangers(folder: Path) -> None:
     rows = []
     for file in files:
         look = looked_at(file.read_bytes(), file.name)
-        cut = deepest_cut(look.found.edges, *look.image.size)
-        rows.append({"file": file.stem, "cut": cut})
+        rows.append({"file": file.stem, "cut": deepest_cut(look.box, *look.size)})
     harmed = [row["file"] for row in rows if is_cut(row)]
     print(f"\n{folder.name}, {len(rows)} not fitted to: {len(harmed)} lose 2 % of a side or more")
     print("\n".join(harmed))

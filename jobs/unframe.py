@@ -6,7 +6,7 @@ mray run unframe --run klee-2 --input klee/curate --whole whole.txt     after lo
 
 import csv
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from machineray.unframe.boxes import Box
+    from machineray.unframe.boxes import Box, Model
 
 LARGEST_CUT = 25_000_000  # pixels of a picture that is cut: 5,000 a side, networks learn from 1,024
 COLUMNS = ("file", "left", "top", "right", "bottom", "confidence", "corners")
@@ -113,8 +113,7 @@ def unframed(
     if stays or not found.cuts(image.size):
         row |= {"box": [0, 0, *size], "width": size[0], "height": size[1]}
         return row, PurePosixPath(known["key"]).suffix.lower(), data, thumbnail(image)
-    (left, top), (right, bottom) = (look.in_file(*found.edges[i : i + 2]) for i in (0, 2))
-    row |= {"box": [round(edge) for edge in (left, top, right, bottom)]}
+    row |= {"box": list(look.box)}
     # Large pictures: what is no longer needed goes before what comes next.
     if found.corners is None:
         del look
@@ -142,6 +141,12 @@ class Look:
     covered: tuple[float, float, float, float]
     found: "Box"
 
+    @property
+    def box(self) -> tuple[int, ...]:
+        """The painting's edges, as boxes.csv gives them."""
+        places = (self.in_file(*self.found.edges[first : first + 2]) for first in (0, 2))
+        return tuple(round(edge) for place in places for edge in place)
+
     def in_file(self, x: float, y: float) -> tuple[float, float]:
         """A place in `pixels`, in pixels of the upright file."""
         left, top, right, bottom = self.covered
@@ -152,22 +157,22 @@ class Look:
         )
 
 
-def looked_at(data: bytes, name: str) -> Look:
-    """A picture as large as it is cut, or smaller where no frame is seen; errors of `decode`."""
+def looked_at(data: bytes, name: str, model: "Model | None" = None) -> Look:
+    """A picture as large as it is cut, or smaller where no frame is seen; errors of `decode`.
+
+    `model` is for cross-validation.
+    """
     from machineray.imaging import decode_smaller, to_array
-    from machineray.unframe.boxes import SMALL, frame_box
+    from machineray.unframe.boxes import SMALL, guess, refined
 
-    def look(times: Callable[[int, int], int], *, is_first: bool) -> Look:
-        image, size, covered = decode_smaller(data, name, times)
+    image, size, covered = decode_smaller(data, name, lambda *sides: max(sides) // SMALL)
+    pixels = to_array(image)
+    rough = guess(pixels, model)
+    if any(rough.depths) and image.size != size:
+        del image, pixels
+        image, size, covered = decode_smaller(data, name, times_too_large)
         pixels = to_array(image)
-        is_all = image.size == size
-        found = frame_box(pixels, with_corners=is_all or not is_first)
-        return Look(image, pixels, size, covered, found)
-
-    first = look(lambda width, height: max(width, height) // SMALL, is_first=True)
-    if first.image.size == first.size or not first.found.cuts(first.image.size):
-        return first
-    return look(times_too_large, is_first=False)
+    return Look(image, pixels, size, covered, refined(pixels, rough))
 
 
 def times_too_large(width: int, height: int) -> int:

@@ -16,6 +16,7 @@ from machineray.unframe.evidence import Floats, lab_of
 
 Pixels = NDArray[np.uint8]
 Corners = tuple[tuple[float, float], ...]  # x, y in pixels: top left, top right, then clockwise
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, end exclusive
 
 LOOKED_AT = 768  # long side of the copy in which lines are sought, pixels
 STEEPEST = 0.07  # a line leans by this share of its length at most: 4 degrees
@@ -36,27 +37,34 @@ class Side:
     stop: float
     is_clear: bool
 
+    def times(self, scale: float) -> "Side":
+        """It in other pixels."""
+        return Side(self.start * scale, self.stop * scale, self.is_clear)
 
-def corners(pixels: Pixels, box: tuple[int, int, int, int]) -> Corners | None:
-    """Corners of the painting whose box (left, top, right, bottom) is known; None if straight.
+
+Sides = tuple[Side, Side, Side, Side]  # top, right, bottom, left
+
+
+def sides_of(pixels: Pixels, box: Box) -> Sides:
+    """Where the sides of the painting lie whose box is known to some pixels.
 
     `pixels` is the upright RGB picture (H, W, 3). A side that lies on the picture's edge stays.
     """
-    height, width = pixels.shape[:2]
-    scale = min(1.0, LOOKED_AT / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    across, down = size[0] / width, size[1] / height
+    small, across, down = looked_at(pixels)
+    turned = small.transpose(1, 0, 2)
     left, right = box[0] * across, box[2] * across
     top, bottom = box[1] * down, box[3] * down
-    turned = small.transpose(1, 0, 2)
-    looks: list[tuple[Pixels, float, float, float, int]] = [
-        (small, top, left, right, 0),
-        (turned, right, top, bottom, size[0]),
-        (small, bottom, left, right, size[1]),
-        (turned, left, top, bottom, 0),
-    ]
-    sides = [leaning(*look) for look in looks]
+    return (
+        leaning(small, top, left, right, 0).times(1 / down),
+        leaning(turned, right, top, bottom, len(turned)).times(1 / across),
+        leaning(small, bottom, left, right, len(small)).times(1 / down),
+        leaning(turned, left, top, bottom, 0).times(1 / across),
+    )
+
+
+def corners(box: Box, sides: Sides, size: tuple[int, int]) -> Corners | None:
+    """Corners of the painting in a picture of that width and height; None if it hangs straight."""
+    left, top, right, bottom = box
     spans = (right - left, bottom - top) * 2
     pairs = zip(sides, spans, strict=True)
     if not any(
@@ -71,8 +79,32 @@ def corners(pixels: Pixels, box: tuple[int, int, int, int]) -> Corners | None:
         np.cross((before.start, top, 1), (before.stop, bottom, 1)),
     ]
     met = [np.cross(lines[a], lines[b]) for a, b in ((3, 0), (0, 1), (1, 2), (2, 3))]
-    places = [(x / z / across, y / z / down) for x, y, z in met]
-    return tuple((float(np.clip(x, 0, width)), float(np.clip(y, 0, height))) for x, y in places)
+    places = [(x / z, y / z) for x, y, z in met]
+    return tuple((float(np.clip(x, 0, size[0])), float(np.clip(y, 0, size[1]))) for x, y in places)
+
+
+def moved(box: Box, sides: Sides, nearer: float) -> Box:
+    """The box through the middles of the sides; an edge that is `nearer` pixels off stays."""
+    top, right, bottom, left = ((side.start + side.stop) / 2 for side in sides)
+    edges = zip(box, (left, top, right, bottom), strict=True)
+    x0, y0, x1, y1 = (old if abs(new - old) <= nearer else round(new) for old, new in edges)
+    return x0, y0, x1, y1
+
+
+def looked_at(pixels: Pixels) -> tuple[Pixels, float, float]:
+    """A copy of at most LOOKED_AT pixels a side, and how long a pixel is in it, across and down.
+
+    Means over whole squares first: means over parts of pixels take three times as long.
+    """
+    height, width = pixels.shape[:2]
+    square = max(1, max(height, width) // LOOKED_AT)
+    part = pixels[: height // square * square, : width // square * square]
+    height, width = part.shape[:2]
+    means = cv2.resize(part, (width // square, height // square), interpolation=cv2.INTER_AREA)
+    scale = min(1.0, LOOKED_AT / max(means.shape[:2]))
+    size = (max(1, round(means.shape[1] * scale)), max(1, round(means.shape[0] * scale)))
+    small = cv2.resize(means, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(small, np.uint8), size[0] / width, size[1] / height
 
 
 def leaning(small: Pixels, level: float, start: float, stop: float, edge: int) -> Side:

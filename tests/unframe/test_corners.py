@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from machineray.unframe.corners import corners, upright
+from machineray.unframe.corners import Box, Corners, corners, moved, sides_of, upright
 
 Pixels = NDArray[np.uint8]
 BOX = (60, 50, 460, 350)  # of the painting on its wall
@@ -35,18 +35,31 @@ def middle(quad: NDArray[np.float32]) -> tuple[int, int, int, int]:
     return round((a + g) / 2), round((b + d) / 2), round((c + e) / 2), round((f + h) / 2)
 
 
+def seen(pixels: Pixels, box: Box) -> Corners | None:
+    return corners(box, sides_of(pixels, box), (pixels.shape[1], pixels.shape[0]))
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_corners_are_found_to_two_pixels(seed: int) -> None:
     pixels, truth = askew(seed, 12)
-    found = corners(pixels, middle(truth))
+    found = seen(pixels, middle(truth))
     assert found is not None
     assert np.abs(np.array(found) - truth).max() <= 2
+
+
+@pytest.mark.parametrize("shift", [0, 12])
+def test_a_box_that_is_some_pixels_off_is_moved(shift: float) -> None:
+    pixels, truth = askew(3, shift)
+    box = middle(truth)
+    off = (box[0] - 2, box[1] + 2, box[2] + 2, box[3] - 2)
+    assert np.abs(np.subtract(moved(off, sides_of(pixels, off), 1), box)).max() <= 1
+    assert moved(box, sides_of(pixels, box), 3) == box
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_painting_is_set_upright(seed: int) -> None:
     pixels, truth = askew(seed, 12)
-    found = corners(pixels, middle(truth))
+    found = seen(pixels, middle(truth))
     assert found is not None
     painting = upright(pixels, found)
     assert abs(painting.shape[0] - 300) <= 25
@@ -63,13 +76,13 @@ def test_the_painting_is_set_upright(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_what_hangs_straight_is_not_turned(seed: int) -> None:
     pixels, _ = askew(seed, 0)
-    assert corners(pixels, BOX) is None
+    assert seen(pixels, BOX) is None
 
 
 def test_an_oval_has_no_corners() -> None:
     pixels = np.full((400, 520, 3), 240, np.uint8)
     cv2.ellipse(pixels, (260, 200), (200, 150), 0, 0, 360, (90, 60, 40), -1, cv2.LINE_AA)
-    assert corners(pixels, BOX) is None
+    assert seen(pixels, BOX) is None
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (33, 300), (300, 33), (700, 40)])
@@ -79,6 +92,6 @@ def test_any_box_of_any_picture(shape: tuple[int, int]) -> None:
     for _ in range(20):
         left, right = np.sort(rng.choice(shape[1] + 1, 2, replace=False))
         top, bottom = np.sort(rng.choice(shape[0] + 1, 2, replace=False))
-        found = corners(pixels, (int(left), int(top), int(right), int(bottom)))
+        found = seen(pixels, (int(left), int(top), int(right), int(bottom)))
         for x, y in found or ():
             assert 0 <= x <= shape[1] and 0 <= y <= shape[0]

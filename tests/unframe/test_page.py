@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from machineray.unframe.page import boxes_pages
+from machineray.unframe.page import SURE, boxes_pages
 
 
 def boxes_page(rows: list[dict[str, object]], source: str) -> str:
@@ -57,7 +57,7 @@ def test_the_least_certain_comes_first_and_every_picture_has_its_box() -> None:
         row("sure", 0.99, title="Rot", artist="K. M.", year=1915),
         row("doubtful", 0.4, box=[0, 0, 100, 120], left_whole="not sure"),
         row("askew", 0.8, corners=leaning),
-        row("told", 0.95, box=[0, 0, 100, 120], left_whole="by hand"),
+        row("told", SURE, box=[0, 0, 100, 120], left_whole="by hand"),
     ]
     text = boxes_page(rows, "klee/curate")
     page = Page(text)
