@@ -41,7 +41,6 @@ BINS = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.001)  # of confidence
 
 def held_out(folder: Path) -> Iterator[dict]:
     """Every picture of framed/ and train/, judged by the networks that did not see it."""
-    from jobs.unframe import looked_at
     from machineray.unframe.boxes import model_of
 
     with np.load(FOLDS_FILE, allow_pickle=False) as stored:
@@ -51,15 +50,25 @@ def held_out(folder: Path) -> Iterator[dict]:
         for fold in range(FOLDS)
     ]
     for picture in collection(folder):
-        look = looked_at(picture.file.read_bytes(), picture.file.name, models[picture.fold])
+        size, box, confidence = found(picture.file, models[picture.fold])
         yield {
             "file": picture.file.name,
             "fold": picture.fold,
             "kind": picture.kind,
-            "iou": overlap(look.box, picture.box or (0, 0, *look.size)),
-            "cut": deepest_cut(look.box, *look.size),
-            "confidence": look.found.confidence,
+            "iou": overlap(box, picture.box or (0, 0, *size)),
+            "cut": deepest_cut(box, *size),
+            "confidence": confidence,
         }
+
+
+def found(file: Path, model: object = None) -> tuple[tuple[int, int], list[int], float]:
+    """A picture's size, its box and the confidence, as the stage finds them."""
+    from jobs.unframe import closer, glance
+
+    data = file.read_bytes()
+    look = glance(data, file.name, model)
+    look = closer(look, data, file.name) if look.rough.cuts else look
+    return look.size, look.in_file(look.found())["box"], look.rough.confidence
 
 
 def print_figures(rows: list[dict]) -> None:
@@ -89,13 +98,10 @@ def print_figures(rows: list[dict]) -> None:
 
 def print_strangers(folder: Path) -> None:
     """What the networks that ship cut of pictures that nothing was fitted to, by name."""
-    from jobs.unframe import looked_at
-
-    files = sorted(folder.glob("*.jpg"))
     rows = []
-    for file in files:
-        look = looked_at(file.read_bytes(), file.name)
-        rows.append({"file": file.stem, "cut": deepest_cut(look.box, *look.size)})
+    for file in sorted(folder.glob("*.jpg")):
+        size, box, _ = found(file)
+        rows.append({"file": file.stem, "cut": deepest_cut(box, *size)})
     harmed = [row["file"] for row in rows if is_cut(row)]
     print(f"\n{folder.name}, {len(rows)} not fitted to: {len(harmed)} lose 2 % of a side or more")
     print("\n".join(harmed))
@@ -164,11 +170,11 @@ def depth_of(lines: np.ndarray, middle: list[float]) -> int:
     return len(lines)
 
 
-def by_lines(data: bytes, name: str) -> list[int]:
+def by_lines(file: Path) -> list[int]:
     """The method of 2020, from the file on."""
     from machineray.imaging import decode, to_array
 
-    return per_line(to_array(decode(data, name)))
+    return per_line(to_array(decode(file.read_bytes(), file.name)))
 
 
 def enlarged(files: list[Path], folder: Path) -> Path:
@@ -206,21 +212,23 @@ def make_large(folder: Path) -> Iterator[Path]:
 
 def measure(place: Path) -> dict[str, float]:
     """Seconds and memory of one folder's pictures, or of one."""
-    from jobs.unframe import looked_at, unframed
+    from jobs.unframe import unframed
 
     files = [place] if place.is_file() else sorted(place.glob("*.jpg"))
-    looked_at(min(EXAMPLES.glob("*.jpg")).read_bytes(), "")  # loads weights and libraries
+    found(min(EXAMPLES.glob("*.jpg")))  # loads weights and libraries
 
-    def rate(work: Callable[[bytes, str], object]) -> float:
+    def rate(work: Callable[[Path], object]) -> float:
         start = time.process_time()
         for file in files:
-            work(file.read_bytes(), file.name)
+            work(file)
         return len(files) / (time.process_time() - start)
 
     row = {"pictures": len(files)}
-    row["stage"] = rate(lambda data, name: unframed({"key": name}, data, 0.5, is_by_hand=False))
+    row["stage"] = rate(
+        lambda file: unframed({"key": file.name}, file.read_bytes(), 0.5, is_by_hand=False)
+    )
     row["peak_mib"] = peak_mib()
-    row["ours"], row["line"] = rate(looked_at), rate(by_lines)
+    row["ours"], row["line"] = rate(found), rate(by_lines)
     return row
 
 

@@ -7,6 +7,7 @@ declared once, here. `mray run STAGE` and, in a container, `python -m jobs.STAGE
 
 import importlib
 import inspect
+import math
 import os
 import signal
 import sys
@@ -20,7 +21,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from machineray.errors import ConfigurationError, MachineRayError
+from machineray.errors import ConfigurationError, MachineRayError, UsageError
 from machineray.log import Event, show
 from machineray.runs import Plan, StageRun, checked_run
 from machineray.seeds import parsed_numbers
@@ -180,8 +181,11 @@ def defaults_of(function: JobFunction) -> dict[str, Any]:
 
 def call(function: JobFunction, options: Mapping[str, Any], job: Job) -> Iterator[Event]:
     """The job's events, with the job's own of the options."""
-    own = list(inspect.signature(function).parameters)[1:]
-    return function(job, **{name: options[name] for name in own})
+    own = {name: options[name] for name in list(inspect.signature(function).parameters)[1:]}
+    for name, value in own.items():
+        if isinstance(value, float) and math.isnan(value):  # which no bound of typer refuses
+            raise UsageError(f"--{name.replace('_', '-')}: nan is no number")
+    return function(job, **own)
 
 
 def job_of(function: JobFunction, options: Mapping[str, Any]) -> Job:

@@ -7,8 +7,10 @@ mray run unframe --run klee-2 --input klee/curate --whole whole.txt     after lo
 import csv
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,12 +27,13 @@ from machineray.shards import Done, Outcome, Refused, Task, batches
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from PIL.Image import Image
 
-    from machineray.unframe.boxes import Box, Model
+    from machineray.unframe.boxes import Box, Guess, Model
 
-LARGEST_CUT = 25_000_000  # pixels of a picture that is cut: 5,000 a side, networks learn from 1,024
-COLUMNS = ("file", "left", "top", "right", "bottom", "confidence", "corners")
+LARGEST_CUT = 17_000_000  # pixels of a picture that is cut: 4,096 a side, networks learn from 1,024
+LARGE = 5_000_000  # pixels; of pictures with more than that one is cut at a time, others wait
+ONE_LARGE = Lock()
+COLUMNS = ("file", "left", "top", "right", "bottom", "confidence", "corners", "id")
 
 
 def unframe(
@@ -101,78 +104,89 @@ def unframed(
     looked at smaller, and its own pixels are asked only where that shows a frame.
     """
     from machineray.imaging import encode, from_array
-    from machineray.unframe.corners import upright
 
-    look = looked_at(data, known["key"])
-    found, image, size = look.found, look.image, look.size
-    row: Row = {"file": PurePosixPath(known["key"]).name} | known
-    row |= {"confidence": round(found.confidence, 3), "source_size": list(size)}
-    stays = is_by_hand or found.confidence < min_confidence
-    if stays:
+    name = known["key"]
+    look = glance(data, name)
+    small = thumbnail(from_array(look.pixels))
+    row: Row = {"file": PurePosixPath(name).name} | known
+    row |= {"confidence": round(look.rough.confidence, 3), "source_size": list(look.size)}
+    if is_by_hand or look.rough.confidence < min_confidence:
         row |= {"left_whole": "by hand" if is_by_hand else "not sure"}
-    if stays or not found.cuts(image.size):
-        row |= {"box": [0, 0, *size], "width": size[0], "height": size[1]}
-        return row, PurePosixPath(known["key"]).suffix.lower(), data, thumbnail(image)
-    row |= {"box": list(look.box)}
-    # Large pictures: what is no longer needed goes before what comes next.
-    if found.corners is None:
-        del look
-        painting = image.crop(found.edges)
-        small = thumbnail(image)
-    else:
-        places = (look.in_file(*corner) for corner in found.corners)
-        row |= {"corners": [[round(x, 1), round(y, 1)] for x, y in places]}
-        small = thumbnail(image)
-        pixels = upright(look.pixels, found.corners)
-        del look
-        painting = from_array(pixels)
-        del pixels
-    row |= {"width": painting.width, "height": painting.height}
-    return row, ".png", encode(painting, "png"), small
+        if look.rough.cuts:
+            row |= {"proposed": look.in_file(look.found())["box"]}
+    elif look.rough.cuts:
+        with ONE_LARGE if look.size[0] * look.size[1] > LARGE else nullcontext():
+            look = closer(look, data, name)
+            found = look.found()
+            painting = cut(look.pixels, found)
+            row |= look.in_file(found) | {"width": painting.shape[1], "height": painting.shape[0]}
+            return row, ".png", encode(from_array(painting), "png"), small
+    row |= {"box": [0, 0, *look.size], "width": look.size[0], "height": look.size[1]}
+    return row, PurePosixPath(name).suffix.lower(), data, small
 
 
 @dataclass(frozen=True)
 class Look:
-    """A picture that may be smaller than in its file (machineray.imaging.Smaller), and its box."""
+    """A picture that may be smaller than in its file (machineray.imaging.Smaller), and a guess."""
 
-    image: "Image"
     pixels: "NDArray[np.uint8]"
     size: tuple[int, int]
     covered: tuple[float, float, float, float]
-    found: "Box"
+    rough: "Guess"
 
-    @property
-    def box(self) -> tuple[int, ...]:
-        """The painting's edges, as boxes.csv gives them."""
-        places = (self.in_file(*self.found.edges[first : first + 2]) for first in (0, 2))
-        return tuple(round(edge) for place in places for edge in place)
+    def found(self) -> "Box":
+        """The painting, in these pixels."""
+        from machineray.unframe.boxes import refined
 
-    def in_file(self, x: float, y: float) -> tuple[float, float]:
-        """A place in `pixels`, in pixels of the upright file."""
+        return refined(self.pixels, self.rough)
+
+    def in_file(self, found: "Box") -> Row:
+        """Box and corners as boxes.csv gives them, in pixels of the upright file."""
         left, top, right, bottom = self.covered
         across, down = self.size[0] / (right - left), self.size[1] / (bottom - top)
-        return (
-            min(max((x - left) * across, 0), self.size[0]),
-            min(max((y - top) * down, 0), self.size[1]),
-        )
+
+        def place(x: float, y: float) -> tuple[float, float]:
+            return (
+                min(max((x - left) * across, 0), self.size[0]),
+                min(max((y - top) * down, 0), self.size[1]),
+            )
+
+        edges = (*place(*found.edges[:2]), *place(*found.edges[2:]))
+        row: Row = {"box": [round(edge) for edge in edges]}
+        if found.corners:
+            places = (place(*corner) for corner in found.corners)
+            row |= {"corners": [[round(x, 1), round(y, 1)] for x, y in places]}
+        return row
 
 
-def looked_at(data: bytes, name: str, model: "Model | None" = None) -> Look:
-    """A picture as large as it is cut, or smaller where no frame is seen; errors of `decode`.
-
-    `model` is for cross-validation.
-    """
+def glance(data: bytes, name: str, model: "Model | None" = None) -> Look:
+    """A picture as small as it is judged; errors of `decode`. `model` is for cross-validation."""
     from machineray.imaging import decode_smaller, to_array
-    from machineray.unframe.boxes import SMALL, guess, refined
+    from machineray.unframe.boxes import SMALL, guess
 
     image, size, covered = decode_smaller(data, name, lambda *sides: max(sides) // SMALL)
     pixels = to_array(image)
-    rough = guess(pixels, model)
-    if any(rough.depths) and image.size != size:
-        del image, pixels
-        image, size, covered = decode_smaller(data, name, times_too_large)
-        pixels = to_array(image)
-    return Look(image, pixels, size, covered, refined(pixels, rough))
+    return Look(pixels, size, covered, guess(pixels, model))
+
+
+def closer(look: Look, data: bytes, name: str) -> Look:
+    """The same picture as large as it is cut."""
+    from machineray.imaging import decode_smaller, to_array
+
+    if look.pixels.shape[1::-1] == look.size:
+        return look
+    image, size, covered = decode_smaller(data, name, times_too_large)
+    return Look(to_array(image), size, covered, look.rough)
+
+
+def cut(pixels: "NDArray[np.uint8]", found: "Box") -> "NDArray[np.uint8]":
+    """The painting alone, upright (H, W, 3)."""
+    from machineray.unframe.corners import upright
+
+    if found.corners:
+        return upright(pixels, found.corners)
+    left, top, right, bottom = found.edges
+    return pixels[top:bottom, left:right]
 
 
 def times_too_large(width: int, height: int) -> int:
@@ -184,14 +198,15 @@ def write_boxes(records: Sequence[Row], file: Path) -> None:
     """One line a picture: the box in pixels of the upright picture, end exclusive.
 
     `corners` is empty, or x and y of the four corners of a painting that was set upright, top
-    left first, then clockwise; its box goes through the middles of its edges.
+    left first, then clockwise; its box goes through the middles of its edges. Two files in folders
+    of the same input may have one name, but never one id.
     """
     with file.open("w", newline="", encoding="utf-8") as text:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in records:
             corners = " ".join(f"{value:g}" for point in row.get("corners", ()) for value in point)
-            writer.writerow([row["file"], *row["box"], row["confidence"], corners])
+            writer.writerow([row["file"], *row["box"], row["confidence"], corners, row["id"]])
 
 
 if __name__ == "__main__":

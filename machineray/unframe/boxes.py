@@ -58,10 +58,6 @@ class Box:
         """Left, top, right, bottom."""
         return self.left, self.top, self.right, self.bottom
 
-    def cuts(self, size: tuple[int, int]) -> bool:
-        """Whether anything of a picture of that width and height is left out."""
-        return self.corners is not None or self.edges != (0, 0, *size)
-
 
 @dataclass(frozen=True)
 class Weights:
@@ -93,6 +89,11 @@ class Guess:
     depths: tuple[int, int, int, int]
     confidence: float
 
+    @property
+    def cuts(self) -> bool:
+        """Whether anything is to be left out."""
+        return any(self.depths)
+
 
 def frame_box(pixels: NDArray[np.uint8], model: Model | None = None) -> Box:
     """The painting's own box in an upright RGB picture (H, W, 3), H and W at least 1.
@@ -122,7 +123,7 @@ def refined(pixels: NDArray[np.uint8], rough: Guess) -> Box:
     height, width = pixels.shape[:2]
     top, bottom, left, right = sharpened(pixels, rough.small, rough.depths)
     box = (left, top, width - right, height - bottom)
-    if not any(rough.depths):
+    if not rough.cuts:
         return Box(*box, rough.confidence)
     sides = sides_of(pixels, box)
     askew = corners(box, sides, (width, height))

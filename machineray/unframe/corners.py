@@ -1,7 +1,8 @@
 """The corners of a painting that was photographed askew, and the painting set upright.
 
-The box is upright; here each of its sides may lean. A side leans only where a leaning line is
-clearly better seen than the upright one, so a painting that hangs straight is not touched.
+The box is upright; here its sides may lean, where two lean and of one a leaning line is clearly
+better seen than the upright one. A painting that hangs straight is not touched; a single line that
+leans is the painting's own, or its frame's.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, end exclu
 
 LOOKED_AT = 768  # long side of the copy in which lines are sought, pixels
 STEEPEST = 0.07  # a line leans by this share of its length at most: 4 degrees
-LEAST = 0.006  # and by this much somewhere, or the painting hangs straight
+LEAST = 0.006  # and by this much at two sides, or the painting hangs straight
 CLEARER = 1.2  # how many times better seen a leaning line has to be than an upright one
 WEAK = 0.03  # a step of colour (L = 0..1) that is seen
 UNBROKEN = 0.65  # of its length a leaning line has to be seen
@@ -50,15 +51,15 @@ def sides_of(pixels: Pixels, box: Box) -> Sides:
 
     `pixels` is the upright RGB picture (H, W, 3). A side that lies on the picture's edge stays.
     """
-    small, across, down = looked_at(pixels)
+    small, across, down = copied(pixels)
     turned = small.transpose(1, 0, 2)
     left, right = box[0] * across, box[2] * across
     top, bottom = box[1] * down, box[3] * down
     return (
-        leaning(small, top, left, right, 0).times(1 / down),
-        leaning(turned, right, top, bottom, len(turned)).times(1 / across),
-        leaning(small, bottom, left, right, len(small)).times(1 / down),
-        leaning(turned, left, top, bottom, 0).times(1 / across),
+        line_near(small, top, left, right, 0).times(1 / down),
+        line_near(turned, right, top, bottom, len(turned)).times(1 / across),
+        line_near(small, bottom, left, right, len(small)).times(1 / down),
+        line_near(turned, left, top, bottom, 0).times(1 / across),
     )
 
 
@@ -67,9 +68,8 @@ def corners(box: Box, sides: Sides, size: tuple[int, int]) -> Corners | None:
     left, top, right, bottom = box
     spans = (right - left, bottom - top) * 2
     pairs = zip(sides, spans, strict=True)
-    if not any(
-        side.is_clear and abs(side.stop - side.start) >= LEAST * span for side, span in pairs
-    ):
+    leaning = [side for side, span in pairs if abs(side.stop - side.start) >= LEAST * span]
+    if len(leaning) < 2 or not any(side.is_clear for side in leaning):
         return None
     above, beside, below, before = sides
     lines = [
@@ -91,7 +91,7 @@ def moved(box: Box, sides: Sides, nearer: float) -> Box:
     return x0, y0, x1, y1
 
 
-def looked_at(pixels: Pixels) -> tuple[Pixels, float, float]:
+def copied(pixels: Pixels) -> tuple[Pixels, float, float]:
     """A copy of at most LOOKED_AT pixels a side, and how long a pixel is in it, across and down.
 
     Means over whole squares first: means over parts of pixels take three times as long.
@@ -107,7 +107,7 @@ def looked_at(pixels: Pixels) -> tuple[Pixels, float, float]:
     return np.asarray(small, np.uint8), size[0] / width, size[1] / height
 
 
-def leaning(small: Pixels, level: float, start: float, stop: float, edge: int) -> Side:
+def line_near(small: Pixels, level: float, start: float, stop: float, edge: int) -> Side:
     """Where a side lies at `start` and at `stop` of its length, in rows of `small`.
 
     `small` (H, W, 3) is turned so that the side is level. It stays at row `level` when that is the

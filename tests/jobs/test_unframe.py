@@ -49,7 +49,7 @@ def test_boxes_and_cropped_pictures(tmp_path: Path, pictures: Path) -> None:
     list(unframe(job(tmp_path, pictures)))
     stage = done(tmp_path)
     text = stage.read("boxes.csv").decode()
-    assert text.startswith("file,left,top,right,bottom,confidence,corners\n")
+    assert text.startswith("file,left,top,right,bottom,confidence,corners,id\n")
     rows = {row["file"]: row for row in csv.DictReader(io.StringIO(text))}
     assert set(rows) == {"framed.png", "whole.png", "turned.tif"}
     expected = {
