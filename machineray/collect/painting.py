@@ -55,6 +55,8 @@ class Candidate:
 
     `pictures`: addresses, the best first. `is_open`: the label says that anybody may use it;
     `label` is that label, word for word. `evidence` is the answer in which it stands.
+    `year` is the last in which it may have been made, `died` the last death of its makers: None
+    where nobody tells it, of one of them even.
     """
 
     url: str
@@ -133,25 +135,3 @@ def plain(text: str) -> str:
     return " ".join(
         re.findall(r"[a-z0-9]+", "".join(c for c in flat if not unicodedata.combining(c)))
     )
-
-
-def year_in(text: object) -> int | None:
-    """The first year of four digits in a date ("c.1910", "May 4, 1921", 1921); None without."""
-    match = re.search(r"(?<!\d)(1[0-9]{3}|20[0-9]{2})(?!\d)", str(text if text is not None else ""))
-    return int(match[1]) if match else None
-
-
-def last_year_in(text: object) -> int | None:
-    """The last such year: of "1912-1914" the one in which it was finished."""
-    found = re.findall(
-        r"(?<!\d)(1[0-9]{3}|20[0-9]{2})(?!\d)", str(text if text is not None else "")
-    )
-    return int(found[-1]) if found else None
-
-
-def life_in(text: str) -> tuple[int | None, int | None]:
-    """(born, died) in "Russian, 1866–1944", "born 1930"; None for what is not said."""
-    match = re.search(r"(1[0-9]{3}|20[0-9]{2})\s*[-–—]\s*(1[0-9]{3}|20[0-9]{2})(?!\d)", text)
-    if match:
-        return int(match[1]), int(match[2])
-    return year_in(text), None

@@ -110,6 +110,11 @@ def text_of(value: Any) -> str:
     return " ".join(str(value).encode("utf-8", "replace").decode().split())
 
 
+def named(names: Iterable[str]) -> str:
+    """The makers' names as one."""
+    return ", ".join(dict.fromkeys(name for name in names if name))
+
+
 def number_of(value: Any) -> int | None:
     """A whole number, also as text or 1913.0; None for anything else."""
     try:

@@ -5,9 +5,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from machineray.collect.painting import last_year_in, year_in
+from machineray.collect.dates import WORKING, Life, last_year_in, year_in
 from machineray.collect.sites.reading import (
     changed,
     number_of,
@@ -74,13 +75,13 @@ def artists_in_json(text: str, where: str) -> list[Artist]:
 
 
 def _artist(row: Mapping[str, Any]) -> Artist:
-    death = str(row.get("deathDay") or "")
+    told, death = row.get("deathDayAsString"), str(row.get("deathDay") or "")
     slug = text_of(row["url"]).removeprefix("/en/").strip("/")
     return Artist(
         slug,
         text_of(row.get("artistName")) or slug,
         year_in(row.get("birthDayAsString")) or _ticks_year(row.get("birthDay")),
-        year_in(row.get("deathDayAsString")) or _ticks_year(death),
+        last_year_in(told) if year_in(told) else _ticks_year(death),
         "253402300799" in death,  # 9999-12-31
     )
 
@@ -90,7 +91,10 @@ def _ticks_year(text: Any) -> int | None:
     match = re.fullmatch(r"/Date\((-?\d{1,15})\)/", str(text or ""))
     if not match:
         return None
-    year = 1970 + int(match[1]) // 31_556_952_000  # a year of the Gregorian calendar in ms
+    try:
+        year = (datetime(1970, 1, 1) + timedelta(milliseconds=int(match[1]))).year
+    except OverflowError:
+        return None
     return year if 1000 <= year <= 2100 else None
 
 
@@ -121,10 +125,12 @@ def _is_count(words: str) -> bool:
     return bool(re.search(r"artworks?$", words))
 
 
-def _life(dates: str) -> tuple[int | None, int | None]:
-    """(born, died) of ", 1866 - 1944", ", born 1950", ", c.1900 - ?"."""
+def _life(dates: str) -> Life:
+    """(born, died) of ", 1866 - 1944", ", c.1900 - ?"; not of "active 1900 - 1944"."""
+    if WORKING.search(dates):
+        return None, None
     before, dash, after = dates.strip(" ,").replace("–", "-").partition("-")
-    return year_in(before), year_in(after) if dash else None
+    return year_in(before), last_year_in(after) if dash else None
 
 
 def is_marked_abstract(text: str, where: str) -> bool:
@@ -149,7 +155,7 @@ def works_in_json(text: str, where: str) -> list[Work]:
     works = []
     for row in rows:
         number = row.get("contentId")  # may exceed 2^53: Python's int takes it
-        year = number_of(row.get("completitionYear")) or last_year_in(row.get("yearAsString"))
+        year = last_year_in(row.get("completitionYear"), row.get("yearAsString"))
         if isinstance(number, int):
             works.append(Work(text_of(row.get("title")), year, number))
     return works
@@ -233,7 +239,7 @@ def painting_in_page(text: str, where: str) -> PaintingPage:
     return PaintingPage(
         title=text_of(data.get("title")) or (_words(title) if title else ""),
         artist=text_of(data.get("artistName")) or (_words(creator) if creator else ""),
-        year=last_year_in(data.get("year")) or (last_year_in(_words(date)) if date else None),
+        year=last_year_in(data.get("year"), _words(date) if date else None),
         genres=_page_genres(page),
         labels=labels,
         is_public_domain=bool(labels) and icons and all(each == PUBLIC_DOMAIN for each in labels),

@@ -142,6 +142,8 @@ def test_a_page_that_only_an_attacker_writes_is_a_changed_page(
         (", born 1950", (1950, None)),
         (", ? - 1930", (None, 1930)),
         (", 1866 – 1944", (1866, 1944)),
+        (", 1866 - after 1944", (1866, None)),
+        (", active 1900 - 1940", (None, None)),
     ],
 )
 def test_life_dates_are_read_as_they_come(dates: str, life: tuple[int | None, int | None]) -> None:
@@ -164,8 +166,9 @@ def test_living_and_unknown_are_no_dates() -> None:
     assert living.is_living and living.died is None and not is_wanted(living, WANTED)
     row |= {"deathDay": "/Date(-62135596800000)/"}
     assert artists_in_json(json.dumps([row]), "")[0].died is None
-    row |= {"deathDay": "/Date(-422582400000)/", "deathDayAsString": ""}
-    assert artists_in_json(json.dumps([row]), "")[0].died == 1956
+    for ticks, year in ((-422582400000, 1956), (-441849600000, 1956), (-441849600001, 1955)):
+        row |= {"deathDay": f"/Date({ticks})/", "deathDayAsString": ""}
+        assert artists_in_json(json.dumps([row]), "")[0].died == year
 
 
 def test_genres_are_several_and_one_has_its_and() -> None:
