@@ -17,6 +17,7 @@ from machineray.collect.painting import (
 from machineray.collect.sites.reading import (
     Patience,
     by_size,
+    link_of,
     listed,
     listed_estimate,
     named,
@@ -91,7 +92,7 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
     )
     label = text_of(row.get(LICENSE))
     return Candidate(
-        url=text_of(row.get("url")) or f"https://clevelandart.org/art/{row['id']}",
+        url=link_of(row.get("url"), f"https://clevelandart.org/art/{row['id']}"),
         title=text_of(row.get("title")),
         artist=named(told.partition("(")[0].strip() for _, told in makers),
         year=last_year_in(row.get("creation_date_latest"), row.get("creation_date")),

@@ -1,5 +1,6 @@
 """Wikimedia Commons: categories of abstract paintings, files with the licence in their metadata."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -14,7 +15,14 @@ from machineray.collect.painting import (
     Step,
     Wanted,
 )
-from machineray.collect.sites.reading import changed, listed_estimate, parsed, soup, text_of
+from machineray.collect.sites.reading import (
+    changed,
+    link_of,
+    listed_estimate,
+    parsed,
+    soup,
+    text_of,
+)
 
 API = "https://commons.wikimedia.org/w/api.php"
 CATEGORY = "Category:Abstract paintings"
@@ -87,7 +95,7 @@ def members_in(text: str, where: str) -> list[Mapping[str, Any]]:
 
 
 def _number(key: str) -> tuple[int, str]:
-    return (int(key) if key.lstrip("-").isdecimal() else 0, key)
+    return (int(key) if re.fullmatch("-?[0-9]{1,18}", key) else 0, key)
 
 
 def continuation_in(text: str, where: str) -> dict[str, str]:
@@ -105,12 +113,12 @@ def candidate(page: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candid
     about = info.get("extmetadata")
     about = about if isinstance(about, Mapping) else {}
     title = text_of(page.get("title")).removeprefix("File:")
+    here = f"https://commons.wikimedia.org/wiki/File:{quote(title)}"
     artist = said(about, "Artist")
     born, died = life_in(artist)
     label = said(about, "LicenseShortName")
     return Candidate(
-        url=text_of(info.get("descriptionurl"))
-        or f"https://commons.wikimedia.org/wiki/File:{quote(title)}",
+        url=link_of(info.get("descriptionurl"), here),
         title=said(about, "ObjectName") or title.rpartition(".")[0] or title,
         artist=artist.partition("(")[0].strip(),
         # Behind its words a date has its code, in which "1920s" is 1920, a century its middle.

@@ -18,6 +18,7 @@ from machineray.collect.painting import (
 from machineray.collect.sites.reading import (
     Patience,
     changed,
+    link_of,
     listed_estimate,
     objects_of,
     parsed,
@@ -98,7 +99,7 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
     is_open = row.get("isPublicDomain") is True
     born, died = life(row)
     return Candidate(
-        url=text_of(row.get("objectURL")) or answer.url,
+        url=link_of(row.get("objectURL"), answer.url),
         title=text_of(row.get("title")),
         artist=text_of(row.get("artistDisplayName")),
         year=last_year_in(row.get("objectEndDate"), row.get("objectDate")),

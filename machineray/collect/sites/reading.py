@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from machineray.collect.answers import WAY_OUT, Changed
 from machineray.collect.painting import Estimate, Turned, Wanted
@@ -108,6 +109,16 @@ def text_of(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return ""
     return " ".join(str(value).encode("utf-8", "replace").decode().split())
+
+
+def link_of(value: Any, otherwise: str) -> str:
+    """A field as a link that people may follow; the other one where it is none ("https://[x")."""
+    url = text_of(value)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return otherwise
+    return url if parts.scheme == "https" and parts.netloc else otherwise
 
 
 def named(names: Iterable[str]) -> str:

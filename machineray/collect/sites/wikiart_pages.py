@@ -253,7 +253,7 @@ def _painting_json(page: Any) -> Mapping[str, Any]:
         if sign:
             try:
                 value, _ = json.JSONDecoder().raw_decode(html.unescape(text).strip())
-            except ValueError:
+            except (ValueError, RecursionError):
                 return {}
             return value if isinstance(value, Mapping) else {}
     return {}

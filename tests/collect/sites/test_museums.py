@@ -257,6 +257,13 @@ def test_commons_says_what_its_api_refuses() -> None:
         commons.members_in('{"error": {"code": "invalidtitle", "info": "Bad title"}}', "here")
 
 
+def test_commons_pages_come_in_the_order_of_their_numbers() -> None:
+    keys = ["-1", "--5", "9" * 5000, "9", "10"]  # what is no number is 0
+    pages = {key: {"key": key} for key in reversed(keys)}
+    found = commons.members_in(json.dumps({"query": {"pages": pages}}), "here")
+    assert [each["key"] for each in found] == keys
+
+
 def test_the_rijksmuseum_is_not_asked_for_pictures_that_are_not_free() -> None:
     ask = Asked("rijksmuseum")
     candidates("rijksmuseum", ask)

@@ -208,6 +208,13 @@ def test_words_without_the_icon_are_no_label() -> None:
     assert not painting_in_page(text, "").is_public_domain
 
 
+def test_nested_without_end_is_no_crash() -> None:
+    text = site.painting_page(work(), "K").replace(
+        "paintingJson = ", "paintingJson = " + "[" * 99999
+    )
+    assert painting_in_page(text, "").title == "Work 0"
+
+
 def test_facts_of_2025_and_of_2026_are_read() -> None:
     text = site.painting_page(work(), "K")
     for old in ("wiki-layout-artist-info ", "wiki-layout-artwork-info"):
