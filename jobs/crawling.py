@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jobs import Job
 from machineray import __version__
 from machineray.collect.addresses import checked_mirror
-from machineray.collect.painting import LIFE_YEARS, Said, Site, Step, Turned, Wanted
+from machineray.collect.painting import LIFE_YEARS, Said, Site, Step, Turned, Wanted, plain
 from machineray.collect.sites.table import site_named
 from machineray.errors import ConfigurationError, InputError, NotFoundError, UsageError
 from machineray.log import Event, Note, Progress
@@ -255,6 +255,9 @@ def crawl_of(
     """The options of collect -> Crawl; UsageError for what makes no sense."""
     if job.input is not None:
         raise UsageError(f"--source and --input {job.input}: collect from one of them")
+    for name in artist:
+        if not plain(name):
+            raise UsageError(f"--artist {name!r}: has no letter; give a name, such as Klee")
     year = planned_year(job.output)
     free = year - LIFE_YEARS
     if died_before is not None and died_before > free:

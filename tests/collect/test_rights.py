@@ -68,5 +68,18 @@ def test_a_page_of_credits_links_to_nothing_but_the_web() -> None:
 
 def test_names_are_understood_as_people_write_them() -> None:
     assert plain("František  Kupka") == plain("frantisek-kupka")
-    assert Wanted(2026, 1956, artists=("af Klint",)).wants_artist("Hilma af Klint")
-    assert not Wanted(2026, 1956, artists=("Klee",)).wants_artist("Kleevens")
+    assert plain("Любовь Попова") == "любовь попова" and plain("萬鐵五郎") == "萬鐵五郎"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name", "is_wanted"),
+    [
+        ("af Klint", "Hilma af Klint", True),
+        ("Klee", "Kleevens", False),
+        ("Малевич", "Казимир МАЛЕВИЧ", True),
+        ("Малевич", "Paul Klee", False),
+        ("…", "Paul Klee", False),
+    ],
+)
+def test_a_wanted_artist_is_named_in_any_script(wanted: str, name: str, is_wanted: bool) -> None:
+    assert Wanted(2026, 1956, artists=(wanted,)).wants_artist(name) == is_wanted

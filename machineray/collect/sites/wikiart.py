@@ -10,6 +10,8 @@ avant-garde, genre abstract; of the labels every one has to be "Public domain".
 
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from urllib.parse import quote
 
 from machineray.collect.answers import Answer, Changed, PassingTrouble, Unfit
@@ -89,7 +91,7 @@ class _Route:
         self._patience = Patience()
         self._unlabelled: int | None = 0  # None: a label was seen
         self._marks: dict[str, bool] = {}  # artist's slug -> is called abstract
-        self._found: Counter[str] = Counter()  # artist's slug -> open paintings
+        self._kept: Counter[str] = Counter()  # artist's slug -> paintings
         self._seen: set[str] = set()  # addresses of paintings
 
     def artists(self) -> Generator[Said, None, list[Artist]]:
@@ -175,13 +177,11 @@ class _Route:
 
     def _works(self, artist: Artist, works: list[Work]) -> Iterator[Found]:
         for work in works:
-            if self._found[artist.slug] == self._wanted.per_artist:
+            if self._kept[artist.slug] == self._wanted.per_artist:
                 return
             if not self._wanted.wants_year(work.year):
                 continue
-            for found in self._painting(artist, work):
-                yield found
-                self._found[artist.slug] += isinstance(found, Candidate) and found.is_open
+            yield from self._painting(artist, work)
 
     def _painting(self, artist: Artist, work: Work) -> Iterator[Found]:
         url = work.url
@@ -208,7 +208,8 @@ class _Route:
         self._patience.restore()
         if page.is_abstract or is_abstract:
             self._check_labels(page, url)
-            yield candidate(answer, page, artist, work)
+            count = partial(self._kept.update, [artist.slug])
+            yield replace(candidate(answer, page, artist, work), kept=count)
 
     def _check_labels(self, page: PaintingPage, url: str) -> None:
         """Changed when no page has a label: one without may be, ten and none with are no chance."""

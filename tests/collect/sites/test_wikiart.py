@@ -289,7 +289,11 @@ class Asked:
 
 
 def found(ask: Asked, wanted: Wanted = WANTED) -> tuple[list[Candidate], list[Said | Turned]]:
-    every = list(paintings(ask, wanted))
+    every = []
+    for each in paintings(ask, wanted):
+        every.append(each)
+        if isinstance(each, Candidate) and each.is_open:
+            each.kept()
     candidates = [each for each in every if isinstance(each, Candidate)]
     return candidates, [each for each in every if isinstance(each, (Said, Turned))]
 
