@@ -74,11 +74,7 @@ def crawl_task(job: Job, crawl: Crawl, merge_rows: Callable[[list[Row]], list[Ro
         from machineray.collect.ledger import credits_csv, credits_html
 
         if not records:
-            names = ", ".join(site.name for site in crawl.sites)
-            raise InputError(
-                f"{names}: no painting was found that is wanted and free; the reasons are in "
-                f"{job.output.key('_failed/')}"
-            )
+            raise InputError(_nothing(job, crawl))
         rows = merge_rows(records)
         yield "CREDITS.csv", credits_csv(rows)
         yield "CREDITS.html", credits_html(rows, crawl.wanted.year, crawl.wanted.us_before)
@@ -86,6 +82,19 @@ def crawl_task(job: Job, crawl: Crawl, merge_rows: Callable[[list[Row]], list[Ro
 
     total = None if limit is None else float(limit * len(crawl.sites))
     return Task(plan, "paintings" if total else "sources", work, merge, total)
+
+
+def _nothing(job: Job, crawl: Crawl) -> str:
+    """Why there is no painting, where anything says so."""
+    names = ", ".join(site.name for site in crawl.sites)
+    whose = " by " + " or ".join(crawl.wanted.artists) if crawl.wanted.artists else ""
+    refused = job.output.progress().refused
+    why = (
+        f"the reasons are in {job.output.key('_failed/')}"
+        if refused
+        else "none was refused either: ask for other artists or years, or another --source"
+    )
+    return f"{names}: no painting{whose} was found that is wanted and free; {why}"
 
 
 def _told(mirrors: Mapping[str, str]) -> dict[str, Any]:

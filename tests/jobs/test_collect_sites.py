@@ -421,6 +421,16 @@ def test_a_rebuilt_site_is_said_to_be_rebuilt(serve: Serve, tmp_path: Path) -> N
         list(begin(tmp_path, serve(pages))[1])
 
 
+def test_reasons_are_named_where_there_are_some(serve: Serve, tmp_path: Path) -> None:
+    server = serve(site.wikiart([klee(1, labels=("Fair Use",))], by_genre=True))
+    with pytest.raises(InputError, match=r"by Nobody was found that .* none was refused either"):
+        list(begin(tmp_path, server, artist=["Nobody"])[1])
+    assert not list(tmp_path.rglob("_failed"))
+    with pytest.raises(InputError, match=r"no painting was found .* reasons are in .*/_failed/"):
+        list(begin(tmp_path, server, run="u")[1])
+    assert list(tmp_path.rglob("_failed"))
+
+
 def test_a_dry_run_tells_how_much_and_collects_nothing(serve: Serve, tmp_path: Path) -> None:
     server = serve(site.wikiart([klee(3)], by_genre=True))
     job, events = begin(tmp_path, server, dry_run=True, limit=2)

@@ -62,7 +62,7 @@ def search(term: str, page: int) -> str:
 
 def found_in(text: str, where: str) -> tuple[int, list[Mapping[str, Any]]]:
     """A page of the list -> (how many there are in all, its records)."""
-    fields = ("id", "title", "image_id", "is_public_domain")
+    fields = ("id", "title", "image_id", "is_public_domain", "artwork_type_title")
     return listed(text, where, "data", fields, "pagination", "total")
 
 

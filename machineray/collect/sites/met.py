@@ -80,7 +80,7 @@ def record_in(text: str, where: str) -> Mapping[str, Any]:
     value = parsed(text, where)
     if not isinstance(value, Mapping):
         raise changed(where, "an object in JSON")
-    require(value, ("isPublicDomain", "primaryImage", "artistDisplayName"), where)
+    require(value, ("isPublicDomain", "primaryImage", "artistDisplayName", "objectName"), where)
     return value
 
 

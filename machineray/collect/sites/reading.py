@@ -152,6 +152,23 @@ class Patience:
         self._count = 0
 
 
+class Expected:
+    """What some pages lack; that none has it, of so many in a row, is a changed site, no chance."""
+
+    def __init__(self, what: str, most: int = 10) -> None:
+        self._what, self._most = what, most
+        self._lacking: int | None = 0  # None: a page had it
+
+    def look(self, is_there: bool, where: str) -> None:
+        """Count a page; Changed when it is one too many."""
+        if is_there:
+            self._lacking = None
+        elif self._lacking is not None:
+            self._lacking += 1
+            if self._lacking >= self._most:
+                raise changed(where, f"{self._what}, nor had those before it")
+
+
 def by_size(sizes: Iterable[tuple[str, int]], max_side: int) -> tuple[str, ...]:
     """Addresses of one picture: the largest that is not larger than wanted, then what is next."""
     fitting = sorted((s for s in sizes if s[1] <= max_side), key=lambda s: -s[1])

@@ -38,12 +38,21 @@ class Artist:
 
 @dataclass(frozen=True)
 class Work:
-    """A work in an artist's list: its number (of the JSON) or its address (of the page)."""
+    """A work in a list: its number (of the JSON) or its address; if the list is the genre's."""
 
     title: str
     year: int | None
     number: int | None = None
     url: str = ""
+    is_abstract: bool = False
+
+
+@dataclass(frozen=True)
+class ArtistPage:
+    """What an artist's page tells: whether anything calls him or her abstract or avant-garde."""
+
+    is_abstract: bool
+    has_movement: bool
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,10 @@ def artists_in_json(text: str, where: str) -> list[Artist]:
         raise changed(where, "any artist")
     for row in rows[:1]:
         require(row, ("artistName", "url", "deathDayAsString"), where)
-    return [_artist(row) for row in rows if text_of(row.get("url"))]
+    artists = [_artist(row) for row in rows if text_of(row.get("url"))]
+    if not any(artist.born for artist in artists):
+        raise changed(where, "artists with life dates")
+    return artists
 
 
 def _artist(row: Mapping[str, Any]) -> Artist:
@@ -109,7 +121,8 @@ def artists_in_page(text: str, where: str) -> list[Artist]:
     if box is None:
         raise changed(where, "the list of artists (masonry-text-view)")
     artists = []
-    for row in box.select("li"):
+    rows = box.select("li")
+    for row in rows:
         link = row.select_one('a[href^="/en/"]')
         if link is None:
             continue
@@ -118,6 +131,8 @@ def artists_in_page(text: str, where: str) -> list[Artist]:
         if not row.select("span"):
             dates = re.sub(r",[^,]*artworks?\s*$", "", _words(row).removeprefix(name))
         artists.append(Artist(slug, name, *_life(dates)))
+    if rows and not artists:
+        raise changed(where, "links to artists (/en/…)")
     return artists
 
 
@@ -133,10 +148,10 @@ def _life(dates: str) -> Life:
     return year_in(before), last_year_in(after) if dash else None
 
 
-def is_marked_abstract(text: str, where: str) -> bool:
-    """Whether an artist's page calls him or her abstract or avant-garde.
+def artist_in_page(text: str, where: str) -> ArtistPage:
+    """An artist's page -> what the facts and the biography say.
 
-    In the facts and the biography: menus and styles of the whole site stand around them.
+    Menus and styles of the whole site stand around them.
     """
     page = soup(text, where)
     facts = page.select(".wiki-layout-artist-info")
@@ -144,7 +159,8 @@ def is_marked_abstract(text: str, where: str) -> bool:
         raise changed(where, "the artist's facts (wiki-layout-artist-info)")
     about = [*facts, *page.select(".wiki-layout-artist-info-tab, [itemprop=description]")]
     said = " ".join(map(_words, about)).casefold()
-    return any(mark in said for mark in MARKS)
+    has_movement = any("movement" in _words(each).casefold() for each in facts)
+    return ArtistPage(any(mark in said for mark in MARKS), has_movement)
 
 
 def works_in_json(text: str, where: str) -> list[Work]:
@@ -158,6 +174,8 @@ def works_in_json(text: str, where: str) -> list[Work]:
         year = last_year_in(row.get("completitionYear"), row.get("yearAsString"))
         if isinstance(number, int):
             works.append(Work(text_of(row.get("title")), year, number))
+    if rows and not works:
+        raise changed(where, "numbers in “contentId”")
     return works
 
 
@@ -176,19 +194,20 @@ def listing_in_json(text: str, where: str) -> tuple[int, list[tuple[str, Work]]]
     for row in rows:
         url, artist = text_of(row.get("paintingUrl")), text_of(row.get("artistUrl"))
         if url.startswith("/en/") and artist.startswith("/en/"):
-            work = Work(text_of(row.get("title")), last_year_in(row.get("year")), url=HOME + url)
+            year = last_year_in(row.get("year"))
+            work = Work(text_of(row.get("title")), year, url=HOME + url, is_abstract=True)
             works.append((artist.removeprefix("/en/").strip("/"), work))
+    if rows and not works:
+        raise changed(where, "addresses (/en/…) in “paintingUrl” and “artistUrl”")
     return number_of(value.get("AllPaintingsCount")) or 0, works
 
 
 def works_in_page(text: str, slug: str, where: str) -> list[Work]:
-    """An artist's all-works text-list -> its works, each once."""
+    """An artist's all-works text-list -> its works, each once; Changed when it has others."""
     page = soup(text, where)
-    lists = page.select("ul.painting-list-text") or page.select("main")
-    if not lists:
-        raise changed(where, "the list of works (painting-list-text)")
+    lists = page.select("ul.painting-list-text")
     works: dict[str, Work] = {}
-    for each in lists:
+    for each in lists or page.select("main"):
         for row in each.select("li"):
             link = row.select_one("a[href]")
             if link is None or not str(link["href"]).startswith(f"/en/{slug}/"):
@@ -197,8 +216,9 @@ def works_in_page(text: str, slug: str, where: str) -> list[Work]:
             year = last_year_in(_words(span)) if span else None
             url = HOME + str(link["href"])
             works.setdefault(url, Work(_words(link), year, url=url))
-    if not works and not page.select("ul.painting-list-text"):
-        raise changed(where, "the list of works (painting-list-text)")
+    is_empty = lists and not any(map(_words, lists))
+    if not works and not is_empty:
+        raise changed(where, f"the list of works (painting-list-text, links to /en/{slug}/…)")
     return list(works.values())
 
 

@@ -80,6 +80,22 @@ def test_a_list_that_changed_is_said(name: str, body: str, words: str) -> None:
         candidates(name, ask)
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "read", "field"),
+    [
+        ("artic", "/api/v1/artworks/search", artic.found_in, "artwork_type_title"),
+        ("met", "/public/collection/v1/objects/1", met.record_in, "objectName"),
+    ],
+)
+def test_a_record_that_does_not_say_what_it_is_of_is_a_change(
+    name: str, path: str, read: Any, field: str
+) -> None:
+    body = next(page.body for key, page in MUSEUMS[name]().items() if key.startswith(path))
+    read(body, "u")
+    with pytest.raises(Changed, match=field):
+        read(body.replace(field, "kind"), "u")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_records_full_of_nonsense_are_no_crash(name: str) -> None:
     """Each value in turn becomes null, a number, a list: a candidate, a turned one, or Changed."""
