@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jobs import Job
 from machineray import __version__
 from machineray.collect.addresses import checked_mirror
-from machineray.collect.painting import LIFE_YEARS, Said, Site, Step, Turned, Wanted
+from machineray.collect.painting import LIFE_YEARS, Said, Site, Step, Turned, Wanted, plain
 from machineray.collect.sites.table import site_named
 from machineray.errors import ConfigurationError, InputError, NotFoundError, UsageError
 from machineray.log import Event, Note, Progress
@@ -74,11 +74,7 @@ def crawl_task(job: Job, crawl: Crawl, merge_rows: Callable[[list[Row]], list[Ro
         from machineray.collect.ledger import credits_csv, credits_html
 
         if not records:
-            names = ", ".join(site.name for site in crawl.sites)
-            raise InputError(
-                f"{names}: no painting was found that is wanted and free; the reasons are in "
-                f"{job.output.key('_failed/')}"
-            )
+            raise InputError(_nothing(job, crawl))
         rows = merge_rows(records)
         yield "CREDITS.csv", credits_csv(rows)
         yield "CREDITS.html", credits_html(rows, crawl.wanted.year, crawl.wanted.us_before)
@@ -86,6 +82,19 @@ def crawl_task(job: Job, crawl: Crawl, merge_rows: Callable[[list[Row]], list[Ro
 
     total = None if limit is None else float(limit * len(crawl.sites))
     return Task(plan, "paintings" if total else "sources", work, merge, total)
+
+
+def _nothing(job: Job, crawl: Crawl) -> str:
+    """Why there is no painting, where anything says so."""
+    names = ", ".join(site.name for site in crawl.sites)
+    whose = " by " + " or ".join(crawl.wanted.artists) if crawl.wanted.artists else ""
+    refused = job.output.progress().refused
+    why = (
+        f"the reasons are in {job.output.key('_failed/')}"
+        if refused
+        else "none was refused either: ask for other artists or years, or another --source"
+    )
+    return f"{names}: no painting{whose} was found that is wanted and free; {why}"
 
 
 def _told(mirrors: Mapping[str, str]) -> dict[str, Any]:
@@ -255,6 +264,9 @@ def crawl_of(
     """The options of collect -> Crawl; UsageError for what makes no sense."""
     if job.input is not None:
         raise UsageError(f"--source and --input {job.input}: collect from one of them")
+    for name in artist:
+        if not plain(name):
+            raise UsageError(f"--artist {name!r}: has no letter; give a name, such as Klee")
     year = planned_year(job.output)
     free = year - LIFE_YEARS
     if died_before is not None and died_before > free:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from machineray.collect.answers import Answer, Barred, Changed, PassingTrouble, Unfit, Unproven
 from machineray.collect.fetch import LATER, Web
 from machineray.collect.limits import Spent
-from machineray.collect.painting import Candidate, Said, Site, Step, Turned, Wanted, plain
+from machineray.collect.painting import Candidate, Said, Site, Step, Turned, Wanted, artist_key
 from machineray.collect.rights import Admission, admitted
 from machineray.errors import InputError, TemporaryError
 
@@ -53,7 +53,8 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
             if not isinstance(found, Candidate):
                 yield found
                 continue
-            is_enough = of_artist[plain(found.artist)] == wanted.per_artist
+            artist = artist_key(found.artist)
+            is_enough = artist != "" and of_artist[artist] == wanted.per_artist
             if found.url in seen or is_enough or not _is_asked_for(found, wanted):
                 continue
             seen.add(found.url)
@@ -63,7 +64,8 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
                 yield Turned(found.url, str(error))
                 continue
             kept += 1
-            of_artist[plain(found.artist)] += 1
+            of_artist[artist] += 1
+            found.kept()
             if wanted.limit is not None and kept >= wanted.limit:
                 break
     except Spent as error:

@@ -10,6 +10,7 @@ from machineray.collect.answers import Answer, Kind
 
 EARLIEST_BIRTH = 1850  # of whom WikiArt's preset takes, as in 2020: born after it
 LIFE_YEARS, US_YEARS = 70, 95
+UNKNOWN = frozenset(("unknown", "unidentified", "anonymous", "anoniem", "onbekend", "ukendt"))
 
 
 class Ask(Protocol):
@@ -41,8 +42,7 @@ class Wanted:
 
     def wants_artist(self, name: str) -> bool:
         """Whether the name has every word of a wanted one; any has, when none is wanted."""
-        words = set(plain(name).split())
-        return not self.artists or any(set(plain(each).split()) <= words for each in self.artists)
+        return not self.artists or any(is_named(name, each) for each in self.artists)
 
     def wants_year(self, year: int | None) -> bool:
         """Whether it was painted in time; without a year only when no year is asked for."""
@@ -55,6 +55,8 @@ class Candidate:
 
     `pictures`: addresses, the best first. `is_open`: the label says that anybody may use it;
     `label` is that label, word for word. `evidence` is the answer in which it stands.
+    `year` is the last in which it may have been made, `died` the last death of its makers: None
+    where nobody tells it, of one of them even. `kept` is called when the painting is stored.
     """
 
     url: str
@@ -68,6 +70,7 @@ class Candidate:
     born: int | None = None
     died: int | None = None
     museum: str = ""
+    kept: Callable[[], object] = field(default=lambda: None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -128,30 +131,20 @@ class Site:
 
 
 def plain(text: str) -> str:
-    """Small letters without accents, words apart: "František Kupka" is "frantisek-kupka"."""
+    """Small letters of any script without accents: "František Kupka" is "frantisek-kupka"."""
     flat = unicodedata.normalize("NFKD", text.casefold().replace("ø", "o").replace("ł", "l"))
     return " ".join(
-        re.findall(r"[a-z0-9]+", "".join(c for c in flat if not unicodedata.combining(c)))
+        re.findall(r"[^\W_]+", "".join(c for c in flat if not unicodedata.combining(c)))
     )
 
 
-def year_in(text: object) -> int | None:
-    """The first year of four digits in a date ("c.1910", "May 4, 1921", 1921); None without."""
-    match = re.search(r"(?<!\d)(1[0-9]{3}|20[0-9]{2})(?!\d)", str(text if text is not None else ""))
-    return int(match[1]) if match else None
+def is_named(name: str, wanted: str) -> bool:
+    """Whether the name has every word of the wanted one, which has some."""
+    words = set(plain(wanted).split())
+    return bool(words) and words <= set(plain(name).split())
 
 
-def last_year_in(text: object) -> int | None:
-    """The last such year: of "1912-1914" the one in which it was finished."""
-    found = re.findall(
-        r"(?<!\d)(1[0-9]{3}|20[0-9]{2})(?!\d)", str(text if text is not None else "")
-    )
-    return int(found[-1]) if found else None
-
-
-def life_in(text: str) -> tuple[int | None, int | None]:
-    """(born, died) in "Russian, 1866–1944", "born 1930"; None for what is not said."""
-    match = re.search(r"(1[0-9]{3}|20[0-9]{2})\s*[-–—]\s*(1[0-9]{3}|20[0-9]{2})(?!\d)", text)
-    if match:
-        return int(match[1]), int(match[2])
-    return year_in(text), None
+def artist_key(name: str) -> str:
+    """By what an artist's paintings are counted; "" for who is unknown: those are many."""
+    key = plain(name)
+    return "" if UNKNOWN.intersection(key.split()) else key

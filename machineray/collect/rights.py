@@ -1,8 +1,9 @@
 """Which rule makes a painting free, and where: life + 70, and the United States' 95 years.
 
 A painting enters with two proofs: the site's own statement about this very object, and a date. The
-date is the artist's death (rights end 70 years after it in most of the world); where a site does
-not tell it, a year of making before the United States' limit. None of it is legal advice.
+date is the artist's death (rights end 70 years after it in most of the world), of several the last
+one's; where a site does not tell it, a year of making, the last possible one, before the United
+States' limit. None of it is legal advice.
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def admitted(painting: Candidate, wanted: Wanted) -> Admission:
             f"{painting.url}: {who} died in {painting.died}, not before {wanted.died_before}"
         )
     if painting.died is None and (painting.year is None or painting.year >= wanted.us_before):
-        when = f"it is of {painting.year}" if painting.year else "it bears no year"
+        when = f"it is of {painting.year}" if painting.year else "no year ends its making"
         raise Unproven(
             f"{painting.url}: nothing but the label says that it is free: nobody tells when {who} "
             f"died, and {when} (before {wanted.us_before} would do)"

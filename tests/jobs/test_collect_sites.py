@@ -339,17 +339,53 @@ def test_pictures_that_lie_in_private_places_are_not_asked_for(
     assert [row["title"] for row in rows_of(job)] == ["W"]
 
 
+@pytest.mark.parametrize(
+    ("name", "home", "link"),
+    [
+        ("cleveland", "https://clevelandart.org/art", "https://clevelandart.org/art/1"),
+        ("met", "https://www.metmuseum.org/art", "https://collectionapi.metmuseum.org/public/"),
+        ("commons", "https://commons.wikimedia.org/wiki", "https://commons.wikimedia.org/wiki/F"),
+    ],
+)
+@pytest.mark.parametrize("bad", ["javascript:alert(1)//", "https://[bad"])
 def test_a_link_that_is_none_does_not_get_into_pages_for_people(
-    serve: Serve, tmp_path: Path
+    name: str, home: str, link: str, bad: str, serve: Serve, tmp_path: Path
 ) -> None:
-    pages = MUSEUMS["cleveland"]()
+    pages = MUSEUMS[name]()
     for page in pages.values():
         if isinstance(page.body, str):
-            page.body = page.body.replace("https://clevelandart.org/art", "javascript:alert(1)//")
-    job, events = begin(tmp_path, serve(pages), "cleveland", max_side=1600)
+            page.body = page.body.replace(home, bad)
+    job, events = begin(tmp_path, serve(pages), name, max_side=1600)
     list(events)
     (row,) = rows_of(job)
-    assert row["source_url"].startswith("https://openaccess-api.clevelandart.org/api/artworks/")
+    assert row["source_url"].startswith(link)
+
+
+def test_of_each_artist_so_many_and_of_the_unknown_any(serve: Serve, tmp_path: Path) -> None:
+    names = ("Казимир Малевич", "Казимир Малевич", "萬鐵五郎", "Unknown artist", "Unknown artist")
+    home, image = "https://www.artic.edu/artworks/", "https://www.artic.edu/iiif/2"
+    dates = {"artist_display": "1878–1935", "artwork_type_title": "Painting"}
+    about = {"title": "T", "is_public_domain": True, **dates}
+    rows = [{**about, "id": n, "image_id": f"{n}", "artist_title": a} for n, a in enumerate(names)]
+    pages: dict[str, Any] = dict(MUSEUMS["artic"]())
+    for path in [path for path in pages if "search" in path]:
+        pages[path] = site.as_json({"data": rows})
+    for n in range(len(names)):
+        path = f"{image}/{n}/full/!1600,1600/0/default.jpg".removeprefix("https:/")
+        pages[path] = Reply(site.picture(f"{n}"), "image/jpeg")
+    job, events = begin(tmp_path, serve(pages), "artic", max_side=1600, per_artist=1)
+    list(events)
+    assert [row["source_url"].removeprefix(home) for row in rows_of(job)] == ["0", "2", "3", "4"]
+
+
+def test_what_cannot_be_had_does_not_count_for_its_artist(serve: Serve, tmp_path: Path) -> None:
+    pages = site.wikiart([klee(4)])
+    pages[klee(4).works[0].image.removeprefix("https:/")] = Reply("", status=404)
+    server = serve(pages)
+    job, events = begin(tmp_path, server, per_artist=1)
+    list(events)
+    assert [row["title"] for row in rows_of(job)] == ["Work 1"]
+    assert "/en/paul-klee/work-2" not in server.paths  # one is enough: no more is asked for
 
 
 def test_a_site_that_refuses_us_is_left_and_the_others_go_on(serve: Serve, tmp_path: Path) -> None:
@@ -383,6 +419,16 @@ def test_a_rebuilt_site_is_said_to_be_rebuilt(serve: Serve, tmp_path: Path) -> N
     del pages["/robots.txt"]
     with pytest.raises(InputError, match=r"no longer has the list of artists.*newer MachineRay"):
         list(begin(tmp_path, serve(pages))[1])
+
+
+def test_reasons_are_named_where_there_are_some(serve: Serve, tmp_path: Path) -> None:
+    server = serve(site.wikiart([klee(1, labels=("Fair Use",))], by_genre=True))
+    with pytest.raises(InputError, match=r"by Nobody was found that .* none was refused either"):
+        list(begin(tmp_path, server, artist=["Nobody"])[1])
+    assert not list(tmp_path.rglob("_failed"))
+    with pytest.raises(InputError, match=r"no painting was found .* reasons are in .*/_failed/"):
+        list(begin(tmp_path, server, run="u")[1])
+    assert list(tmp_path.rglob("_failed"))
 
 
 def test_a_dry_run_tells_how_much_and_collects_nothing(serve: Serve, tmp_path: Path) -> None:
@@ -425,6 +471,7 @@ def test_a_plan_holds_a_source_an_index_and_the_year_of_its_rights(
         ({"source": ["wikiart"], "source_url": ["wikiart"]}, "write NAME=URL"),
         ({"source": ["wikiart"], "source_url": ["wikiart=x"]}, "write NAME=https://host"),
         ({"source": ["wikiart"], "died_before": 2000}, "is not free yet"),
+        ({"source": ["wikiart"], "artist": ["Klee", " …"]}, "--artist ' …': has no letter"),
         ({"source": ["wikiart"], "budget_bytes": "many"}, "write it as 500MB or 20GB"),
         ({"source": ["wikiart"], "budget_time": "0"}, "write it as 90s, 30m"),
     ],

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from machineray.collect.answers import Answer
+from machineray.collect.dates import last_year_in, life_in
 from machineray.collect.painting import (
     Ask,
     Candidate,
@@ -12,8 +13,6 @@ from machineray.collect.painting import (
     Found,
     Step,
     Wanted,
-    last_year_in,
-    life_in,
 )
 from machineray.collect.sites.reading import (
     listed,
@@ -29,7 +28,7 @@ ROWS = 100
 PAGES = 10  # the search ends after 1,000
 FIELDS = (
     *("id", "title", "artist_title", "artist_display", "date_end", "date_display"),
-    *("image_id", "is_public_domain", "style_title", "artwork_type_title"),
+    *("artist_titles", "image_id", "is_public_domain", "style_title", "artwork_type_title"),
 )
 
 
@@ -63,14 +62,15 @@ def search(term: str, page: int) -> str:
 
 def found_in(text: str, where: str) -> tuple[int, list[Mapping[str, Any]]]:
     """A page of the list -> (how many there are in all, its records)."""
-    fields = ("id", "title", "image_id", "is_public_domain")
+    fields = ("id", "title", "image_id", "is_public_domain", "artwork_type_title")
     return listed(text, where, "data", fields, "pagination", "total")
 
 
 def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candidate:
     """A record -> the painting; its dates stand in words, after the artist's name."""
     shown = text_of(row.get("artist_display"))
-    born, died = life_in(shown)
+    makers = row.get("artist_titles")
+    born, died = life_in(shown, len(makers) if isinstance(makers, list) else 1)
     image, side = text_of(row.get("image_id")), wanted.max_side
     sizes = (f"!{side},{side}", "843,") if image else ()
     is_open = row.get("is_public_domain") is True
@@ -78,7 +78,7 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
         url=f"https://www.artic.edu/artworks/{number_of(row.get('id'))}",
         title=text_of(row.get("title")),
         artist=text_of(row.get("artist_title")) or shown,
-        year=number_of(row.get("date_end")) or last_year_in(row.get("date_display")),
+        year=last_year_in(row.get("date_end"), row.get("date_display")),
         born=born,
         died=died,
         label="Public domain (is_public_domain: true)" if is_open else "is_public_domain: false",

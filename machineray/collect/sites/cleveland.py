@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from machineray.collect.answers import Answer, Changed
+from machineray.collect.dates import last_year_in, life_of, together
 from machineray.collect.painting import (
     Ask,
     Candidate,
@@ -12,15 +13,14 @@ from machineray.collect.painting import (
     Found,
     Step,
     Wanted,
-    last_year_in,
-    life_in,
-    year_in,
 )
 from machineray.collect.sites.reading import (
     Patience,
     by_size,
+    link_of,
     listed,
     listed_estimate,
+    named,
     number_of,
     objects_of,
     parsed,
@@ -86,18 +86,18 @@ def record_in(text: str, where: str) -> Mapping[str, Any]:
 
 def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candidate:
     """A record -> the painting."""
-    creators = objects_of(row.get("creators"))
-    first = creators[0] if creators else {}
-    told = text_of(first.get("description"))
-    born, died = life_in(told.partition("(")[2])
+    makers = [(each, text_of(each.get("description"))) for each in objects_of(row.get("creators"))]
+    born, died = together(
+        [life_of(each.get("birth_year"), each.get("death_year"), told) for each, told in makers]
+    )
     label = text_of(row.get(LICENSE))
     return Candidate(
-        url=text_of(row.get("url")) or f"https://clevelandart.org/art/{row['id']}",
+        url=link_of(row.get("url"), f"https://clevelandart.org/art/{row['id']}"),
         title=text_of(row.get("title")),
-        artist=told.partition("(")[0].strip(),
-        year=number_of(row.get("creation_date_latest")) or last_year_in(row.get("creation_date")),
-        born=year_in(first.get("birth_year")) or born,
-        died=year_in(first.get("death_year")) or died,
+        artist=named(told.partition("(")[0].strip() for _, told in makers),
+        year=last_year_in(row.get("creation_date_latest"), row.get("creation_date")),
+        born=born,
+        died=died,
         label=label,
         is_open=label == "CC0",
         pictures=by_size(_sizes(row.get("images")), wanted.max_side),

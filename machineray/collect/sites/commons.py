@@ -1,10 +1,12 @@
 """Wikimedia Commons: categories of abstract paintings, files with the licence in their metadata."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from machineray.collect.answers import Answer, Changed
+from machineray.collect.dates import last_year_in, life_in
 from machineray.collect.painting import (
     Ask,
     Candidate,
@@ -12,10 +14,15 @@ from machineray.collect.painting import (
     Found,
     Step,
     Wanted,
-    life_in,
-    year_in,
 )
-from machineray.collect.sites.reading import changed, listed_estimate, parsed, soup, text_of
+from machineray.collect.sites.reading import (
+    changed,
+    link_of,
+    listed_estimate,
+    parsed,
+    soup,
+    text_of,
+)
 
 API = "https://commons.wikimedia.org/w/api.php"
 CATEGORY = "Category:Abstract paintings"
@@ -88,7 +95,7 @@ def members_in(text: str, where: str) -> list[Mapping[str, Any]]:
 
 
 def _number(key: str) -> tuple[int, str]:
-    return (int(key) if key.lstrip("-").isdecimal() else 0, key)
+    return (int(key) if re.fullmatch("-?[0-9]{1,18}", key) else 0, key)
 
 
 def continuation_in(text: str, where: str) -> dict[str, str]:
@@ -106,15 +113,16 @@ def candidate(page: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candid
     about = info.get("extmetadata")
     about = about if isinstance(about, Mapping) else {}
     title = text_of(page.get("title")).removeprefix("File:")
+    here = f"https://commons.wikimedia.org/wiki/File:{quote(title)}"
     artist = said(about, "Artist")
-    born, died = life_in(artist.partition("(")[2])
+    born, died = life_in(artist)
     label = said(about, "LicenseShortName")
     return Candidate(
-        url=text_of(info.get("descriptionurl"))
-        or f"https://commons.wikimedia.org/wiki/File:{quote(title)}",
+        url=link_of(info.get("descriptionurl"), here),
         title=said(about, "ObjectName") or title.rpartition(".")[0] or title,
         artist=artist.partition("(")[0].strip(),
-        year=year_in(said(about, "DateTimeOriginal")),
+        # Behind its words a date has its code, in which "1920s" is 1920, a century its middle.
+        year=last_year_in(said(about, "DateTimeOriginal").partition("date QS:")[0]),
         born=born,
         died=died,
         label=" ".join(each for each in (label, said(about, "LicenseUrl")) if each),
@@ -128,7 +136,9 @@ def said(about: Mapping[str, Any], name: str) -> str:
     """A field of the metadata as text; it is HTML there."""
     field = about.get(name)
     value = text_of(field.get("value")) if isinstance(field, Mapping) else ""
-    return " ".join(soup(value, name).get_text(" ", strip=True).split()) if "<" in value else value
+    if "<" not in value and "&" not in value:
+        return value
+    return " ".join(soup(value, name).get_text(" ", strip=True).split())
 
 
 def _pictures(info: Mapping[str, Any], max_side: int) -> tuple[str, ...]:

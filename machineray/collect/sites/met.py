@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from machineray.collect.answers import Answer, Changed, PassingTrouble, Unfit
+from machineray.collect.dates import Life, last_year_in, life_of
 from machineray.collect.painting import (
     Ask,
     Candidate,
@@ -13,14 +14,13 @@ from machineray.collect.painting import (
     Step,
     Turned,
     Wanted,
-    last_year_in,
-    year_in,
 )
 from machineray.collect.sites.reading import (
     Patience,
     changed,
+    link_of,
     listed_estimate,
-    number_of,
+    objects_of,
     parsed,
     require,
     text_of,
@@ -80,7 +80,7 @@ def record_in(text: str, where: str) -> Mapping[str, Any]:
     value = parsed(text, where)
     if not isinstance(value, Mapping):
         raise changed(where, "an object in JSON")
-    require(value, ("isPublicDomain", "primaryImage", "artistDisplayName"), where)
+    require(value, ("isPublicDomain", "primaryImage", "artistDisplayName", "objectName"), where)
     return value
 
 
@@ -97,18 +97,27 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
     large, small = text_of(row.get("primaryImage")), text_of(row.get("primaryImageSmall"))
     pictures = (small, large) if wanted.max_side <= 800 else (large, small)
     is_open = row.get("isPublicDomain") is True
+    born, died = life(row)
     return Candidate(
-        url=text_of(row.get("objectURL")) or answer.url,
+        url=link_of(row.get("objectURL"), answer.url),
         title=text_of(row.get("title")),
         artist=text_of(row.get("artistDisplayName")),
-        year=number_of(row.get("objectEndDate")) or last_year_in(row.get("objectDate")),
-        born=year_in(row.get("artistBeginDate")),
-        died=year_in(row.get("artistEndDate")),
+        year=last_year_in(row.get("objectEndDate"), row.get("objectDate")),
+        born=born,
+        died=died,
         label="Public Domain (isPublicDomain: true)" if is_open else "isPublicDomain: false",
         is_open=is_open,
         pictures=tuple(picture for picture in pictures if picture),
         evidence=answer,
     )
+
+
+def life(row: Mapping[str, Any]) -> Life:
+    """(born, died) of the artist; the record tells one of several makers, so nothing then."""
+    if len(objects_of(row.get("constituents"))) > 1:
+        return None, None
+    words = text_of(row.get("artistDisplayBio"))
+    return life_of(row.get("artistBeginDate"), row.get("artistEndDate"), words)
 
 
 def estimate(ask: Ask, wanted: Wanted) -> Estimate:

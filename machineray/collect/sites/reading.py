@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from machineray.collect.answers import WAY_OUT, Changed
 from machineray.collect.painting import Estimate, Turned, Wanted
@@ -110,6 +111,21 @@ def text_of(value: Any) -> str:
     return " ".join(str(value).encode("utf-8", "replace").decode().split())
 
 
+def link_of(value: Any, otherwise: str) -> str:
+    """A field as a link that people may follow; the other one where it is none ("https://[x")."""
+    url = text_of(value)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return otherwise
+    return url if parts.scheme == "https" and parts.netloc else otherwise
+
+
+def named(names: Iterable[str]) -> str:
+    """The makers' names as one."""
+    return ", ".join(dict.fromkeys(name for name in names if name))
+
+
 def number_of(value: Any) -> int | None:
     """A whole number, also as text or 1913.0; None for anything else."""
     try:
@@ -134,6 +150,23 @@ class Patience:
     def restore(self) -> None:
         """A record is as we know it."""
         self._count = 0
+
+
+class Expected:
+    """What some pages lack; that none has it, of so many in a row, is a changed site, no chance."""
+
+    def __init__(self, what: str, most: int = 10) -> None:
+        self._what, self._most = what, most
+        self._lacking: int | None = 0  # None: a page had it
+
+    def look(self, is_there: bool, where: str) -> None:
+        """Count a page; Changed when it is one too many."""
+        if is_there:
+            self._lacking = None
+        elif self._lacking is not None:
+            self._lacking += 1
+            if self._lacking >= self._most:
+                raise changed(where, f"{self._what}, nor had those before it")
 
 
 def by_size(sizes: Iterable[tuple[str, int]], max_side: int) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ digital copy, and that to the picture.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from machineray.collect.answers import Answer, Changed, PassingTrouble, Unfit
+from machineray.collect.dates import last_year_in
 from machineray.collect.painting import (
     Ask,
     Candidate,
@@ -18,7 +19,6 @@ from machineray.collect.painting import (
     Step,
     Turned,
     Wanted,
-    last_year_in,
 )
 from machineray.collect.sites.reading import (
     Patience,
@@ -37,7 +37,11 @@ CREATORS = (
     *("Piet Mondriaan", "Theo van Doesburg", "Bart van der Leck", "Jacoba van Heemskerck"),
     *("Wassily Kandinsky", "Paul Klee", "Otto Freundlich", "Erich Wichmann"),
 )
-FREE = re.compile(r"public domain|publieke domein|publiek domein|cc0", re.I)
+FREE = re.compile(
+    r"(public domain|publieke? domein)( mark)?( 1\.0)?"
+    r"|cc0( 1\.0)?( universal)?( \(cc0 1\.0\))?( public domain dedication)?",
+    re.I,
+)
 
 
 def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
@@ -69,7 +73,7 @@ def _painting(ask: Ask, url: str, creator: str, wanted: Wanted) -> Iterator[Foun
         visual = object_in(visual_answer.text, shown)
         digital = first_id(visual.get("digitally_shown_by"))
         picture = ""
-        if digital and FREE.search(rights_of(visual)):  # else the last question is for nothing
+        if digital and is_free(rights_of(visual)):  # else the last question is for nothing
             picture = first_id(object_in(ask(digital).text, digital).get("access_point"))
     except PassingTrouble:
         raise
@@ -115,14 +119,14 @@ def candidate(
     """The records -> the painting; the artist's death would be a question more: not asked."""
     side = wanted.max_side
     sized = re.sub(r"/full/[^/]+/0/", f"/full/!{side},{side}/0/", picture)
-    label = rights_of(visual)
+    labels = rights_of(visual)
     return Candidate(
         url=url,
         title=name_of(record),
         artist=creator,
         year=year_of(record),
-        label=label,
-        is_open=bool(FREE.search(label)) and len(label) < 200,
+        label=" / ".join(labels),
+        is_open=is_free(labels),
         pictures=tuple(dict.fromkeys(each for each in (sized, picture) if each)),
         evidence=evidence,
     )
@@ -135,27 +139,29 @@ def name_of(record: Mapping[str, Any]) -> str:
 
 
 def year_of(record: Mapping[str, Any]) -> int | None:
-    """The year in which it was finished."""
+    """The year by which it was finished."""
     produced = objects_of(record.get("produced_by"))
     spans = [span for each in produced for span in objects_of(each.get("timespan"))]
-    for span in spans:
-        words = " ".join(
-            text_of(each.get("content")) for each in objects_of(span.get("identified_by"))
-        )
-        year = last_year_in(words) or last_year_in(span.get("end_of_the_end"))
-        if year:
-            return year
-    return None
-
-
-def rights_of(visual: Mapping[str, Any]) -> str:
-    """The names of its rights: "Public Domain", "Publieke domein", "CC0 1.0"."""
-    names = [
+    words = [
         text_of(name.get("content"))
-        for right in objects_of(visual.get("subject_to"))
-        for name in objects_of(right.get("identified_by"))
+        for span in spans
+        for name in objects_of(span.get("identified_by"))
     ]
-    return " / ".join(dict.fromkeys(name for name in names if name))
+    return last_year_in(*words, *(span.get("end_of_the_end") for span in spans))
+
+
+def rights_of(visual: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of its rights: "Public Domain", "Publieke domein", "CC0 1.0"."""
+    names: list[str] = []
+    for right in objects_of(visual.get("subject_to")):
+        said = [text_of(name.get("content")) for name in objects_of(right.get("identified_by"))]
+        names += [name for name in said if name] or ["a right without a name"]
+    return tuple(dict.fromkeys(names))
+
+
+def is_free(rights: Sequence[str]) -> bool:
+    """Whether each of its rights is plainly public domain or CC0."""
+    return bool(rights) and all(FREE.fullmatch(name) for name in rights)
 
 
 def first_id(value: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from machineray.collect.answers import Answer
+from machineray.collect.dates import last_year_in, life_of, together
 from machineray.collect.painting import (
     Ask,
     Candidate,
@@ -13,12 +14,11 @@ from machineray.collect.painting import (
     Found,
     Step,
     Wanted,
-    last_year_in,
-    year_in,
 )
 from machineray.collect.sites.reading import (
     listed,
     listed_estimate,
+    named,
     objects_of,
     text_of,
 )
@@ -70,7 +70,12 @@ def is_painting(row: Mapping[str, Any]) -> bool:
 def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candidate:
     """A record -> the painting: free when the flag and the address of the rights say so."""
     makers = objects_of(row.get("production"))
-    maker = makers[0] if makers else {}
+    born, died = together(
+        [
+            life_of(each.get("creator_date_of_birth"), each.get("creator_date_of_death"), "")
+            for each in makers
+        ]
+    )
     titles = [text_of(each.get("title")) for each in objects_of(row.get("titles"))]
     dates = objects_of(row.get("production_date"))
     rights, number = text_of(row.get("rights")), text_of(row.get("object_number"))
@@ -82,12 +87,10 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
     return Candidate(
         url=f"https://open.smk.dk/artwork/image/{number}",
         title=next((title for title in titles if title), ""),
-        artist=turned(text_of(maker.get("creator"))),
-        year=next(
-            (last_year_in(d.get("end")) or last_year_in(d.get("period")) for d in dates), None
-        ),
-        born=year_in(maker.get("creator_date_of_birth")),
-        died=year_in(maker.get("creator_date_of_death")),
+        artist=named(turned(text_of(each.get("creator"))) for each in makers),
+        year=last_year_in(*(each.get(name) for each in dates for name in ("end", "period"))),
+        born=born,
+        died=died,
         label=rights or f"public_domain: {str(row.get('public_domain')).lower()}",
         is_open=row.get("public_domain") is True and bool(FREE.fullmatch(rights)),
         pictures=tuple(text_of(picture) for picture in pictures if text_of(picture)),

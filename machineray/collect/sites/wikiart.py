@@ -9,7 +9,9 @@ avant-garde, genre abstract; of the labels every one has to be "Public domain".
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from urllib.parse import quote
 
 from machineray.collect.answers import Answer, Changed, PassingTrouble, Unfit
@@ -23,19 +25,21 @@ from machineray.collect.painting import (
     Step,
     Turned,
     Wanted,
+    is_named,
     plain,
 )
-from machineray.collect.sites.reading import Patience, changed
+from machineray.collect.sites.reading import Expected, Patience, changed
 from machineray.collect.sites.wikiart_pages import (
     GENRE,
     HOME,
+    MARKS,
     Artist,
     PaintingPage,
     Work,
+    artist_in_page,
     artists_in_json,
     artists_in_page,
     facts_in_json,
-    is_marked_abstract,
     listing_in_json,
     painting_in_page,
     works_in_json,
@@ -46,7 +50,6 @@ LETTERS = (*"abcdefghijklmnopqrstuvwxyz", "0", "ø")
 ARTISTS_JSON = f"{HOME}/en/App/Artist/AlphabetJson?v=new"
 LISTED = 60  # works a page of a genre's list
 ENOUGH = 0.9  # of the works that a list counts: it skips a few
-UNLABELLED = 10  # pages without any label, and none with: the markup has changed
 # Of the whole site in July 2026 (SOURCES.md): works an artist; bytes of a page, packed, of a JSON
 # and of a picture (164 KB in the median, but there are large ones).
 WORKS_AN_ARTIST = 223_095 / 5_755
@@ -61,23 +64,40 @@ def is_wanted(artist: Artist, wanted: Wanted) -> bool:
         and artist.died is not None
         and artist.born > EARLIEST_BIRTH
         and artist.died < wanted.died_before
-        and (wanted.wants_artist(artist.name) or plain(artist.slug) in map(plain, wanted.artists))
+        and (not wanted.artists or any(_is_called(artist, name) for name in wanted.artists))
     )
+
+
+def _is_called(artist: Artist, name: str) -> bool:
+    return is_named(artist.name, name) or plain(artist.slug) == plain(name)
+
+
+def _missed(listed: Sequence[Artist], wanted: Wanted) -> Iterator[Said]:
+    """What there is to say of names that are asked for in vain."""
+    for name in wanted.artists:
+        called = [artist for artist in listed if _is_called(artist, name)]
+        if not called:
+            yield Said(f"wikiart: --artist {name}: nobody of that name is in its list")
+        elif not any(is_wanted(artist, wanted) for artist in called):
+            yield Said(
+                f"wikiart: --artist {name}: nobody of that name was born after {EARLIEST_BIRTH} "
+                f"and died before {wanted.died_before}"
+            )
 
 
 def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
     """The site's abstract paintings by artists of the preset, each at least once."""
     route = _Route(ask, wanted)
     listed = yield from route.artists()
+    yield from _missed(listed, wanted)
     artists = {artist.slug: artist for artist in listed if is_wanted(artist, wanted)}
-    if not wanted.artists:  # one artist's works are fewer than all of a genre
-        is_all = yield from route.by_genre(artists)
-        if is_all:
-            return
-    for artist in artists.values():
+    # One artist's works are fewer than all of a genre.
+    is_all = not wanted.artists and (yield from route.by_genre(artists))
+    for artist in () if is_all else artists.values():
         yield Step(artist.name)
         if (yield from route.is_abstract(artist)):
             yield from route.by_artist(artist)
+    yield from route.unmarked()
 
 
 class _Route:
@@ -87,9 +107,12 @@ class _Route:
         self._ask, self._wanted = ask, wanted
         self._by_json = True
         self._patience = Patience()
-        self._unlabelled: int | None = 0  # None: a label was seen
+        self._patience_with_lists = Patience()
+        self._labels = Expected("a label of rights (copyright-wrapper)")
+        self._genres = Expected("a genre (itemprop=genre)")
+        self._movements = Expected("the artist's movement (wiki-layout-artist-info)")
         self._marks: dict[str, bool] = {}  # artist's slug -> is called abstract
-        self._found: Counter[str] = Counter()  # artist's slug -> open paintings
+        self._kept: Counter[str] = Counter()  # artist's slug -> paintings
         self._seen: set[str] = set()  # addresses of paintings
 
     def artists(self) -> Generator[Said, None, list[Artist]]:
@@ -110,6 +133,8 @@ class _Route:
                     raise changed(url, f"an answer ({error})") from error
                 continue
             artists |= {artist.slug: artist for artist in found}
+        if not any(artist.born for artist in artists.values()):
+            raise changed(url, "artists with life dates")
         return list(artists.values())
 
     def is_abstract(self, artist: Artist) -> Generator[Turned, None, bool]:
@@ -118,13 +143,22 @@ class _Route:
             self._marks[artist.slug] = False
             page = f"{HOME}/en/{_quoted(artist.slug)}"
             try:
-                self._marks[artist.slug] = is_marked_abstract(self._ask(page, "page").text, page)
-                self._patience.restore()
+                told = artist_in_page(self._ask(page, "page").text, page)
             except Changed as error:
                 yield self._patience.turned(page, error)
             except Unfit as error:
                 yield Turned(page, str(error))
+            else:
+                self._patience.restore()
+                self._movements.look(told.has_movement or told.is_abstract, page)
+                self._marks[artist.slug] = told.is_abstract
         return self._marks[artist.slug]
+
+    def unmarked(self) -> Iterator[Said]:
+        """That nobody is abstract, when nobody is: there is nothing then, and this is why."""
+        if self._marks and not any(self._marks.values()):
+            pages, marks = len(self._marks), " or ".join(MARKS[:2])
+            yield Said(f"wikiart: none of the artists' pages ({pages}) speaks of {marks}")
 
     def by_genre(self, artists: Mapping[str, Artist]) -> Generator[Found, None, bool]:
         """The genre's list, 60 works a page, of which those by the artists are looked at.
@@ -148,6 +182,9 @@ class _Route:
                 if slug in artists and (yield from self.is_abstract(artists[slug])):
                     yield from self._works(artists[slug], [work])
             count, page = count + len(works), page + 1
+        if artists and not self._marks:
+            yield Said(f"wikiart: its list of {GENRE} works names none of the artists; on by them")
+            return False
         if count < total * ENOUGH:
             yield Said(f"wikiart: its list ends after {count} of {total} works; on by artists")
         return count >= total * ENOUGH and count > 0
@@ -168,24 +205,25 @@ class _Route:
         url = f"{HOME}/en/{slug}/all-works/text-list"
         try:
             listed = works_in_page(self._ask(url, "page").text, artist.slug, url)
+        except Changed as error:
+            yield self._patience_with_lists.turned(url, error)
+            return
         except Unfit as error:
             yield Turned(url, str(error))
             return
+        self._patience_with_lists.restore()
         yield from self._works(artist, listed)
 
     def _works(self, artist: Artist, works: list[Work]) -> Iterator[Found]:
         for work in works:
-            if self._found[artist.slug] == self._wanted.per_artist:
+            if self._kept[artist.slug] == self._wanted.per_artist:
                 return
             if not self._wanted.wants_year(work.year):
                 continue
-            for found in self._painting(artist, work):
-                yield found
-                self._found[artist.slug] += isinstance(found, Candidate) and found.is_open
+            yield from self._painting(artist, work)
 
     def _painting(self, artist: Artist, work: Work) -> Iterator[Found]:
-        url = work.url
-        is_abstract = False
+        url, is_abstract = work.url, work.is_abstract
         try:
             if not url:
                 facts = f"{HOME}/en/App/Painting/ImageJson/{work.number}"
@@ -206,18 +244,13 @@ class _Route:
             yield self._patience.turned(url, error)
             return
         self._patience.restore()
-        if page.is_abstract or is_abstract:
-            self._check_labels(page, url)
-            yield candidate(answer, page, artist, work)
-
-    def _check_labels(self, page: PaintingPage, url: str) -> None:
-        """Changed when no page has a label: one without may be, ten and none with are no chance."""
-        if page.labels:
-            self._unlabelled = None
-        elif self._unlabelled is not None:
-            self._unlabelled += 1
-            if self._unlabelled >= UNLABELLED:
-                raise changed(url, "a label of rights (copyright-wrapper), nor had those before it")
+        if not is_abstract:
+            self._genres.look(bool(page.genres), url)
+        # The page has the word; where it has none, the list or the facts that led to it.
+        if page.is_abstract or (is_abstract and not page.genres):
+            self._labels.look(bool(page.labels), url)
+            count = partial(self._kept.update, [artist.slug])
+            yield replace(candidate(answer, page, artist, work), kept=count)
 
     def _without_json(self, error: Exception) -> Said:
         self._by_json = False

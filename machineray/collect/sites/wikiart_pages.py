@@ -5,9 +5,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from machineray.collect.painting import last_year_in, year_in
+from machineray.collect.dates import WORKING, Life, last_year_in, year_in
 from machineray.collect.sites.reading import (
     changed,
     number_of,
@@ -37,12 +38,21 @@ class Artist:
 
 @dataclass(frozen=True)
 class Work:
-    """A work in an artist's list: its number (of the JSON) or its address (of the page)."""
+    """A work in a list: its number (of the JSON) or its address; if the list is the genre's."""
 
     title: str
     year: int | None
     number: int | None = None
     url: str = ""
+    is_abstract: bool = False
+
+
+@dataclass(frozen=True)
+class ArtistPage:
+    """What an artist's page tells: whether anything calls him or her abstract or avant-garde."""
+
+    is_abstract: bool
+    has_movement: bool
 
 
 @dataclass(frozen=True)
@@ -70,17 +80,20 @@ def artists_in_json(text: str, where: str) -> list[Artist]:
         raise changed(where, "any artist")
     for row in rows[:1]:
         require(row, ("artistName", "url", "deathDayAsString"), where)
-    return [_artist(row) for row in rows if text_of(row.get("url"))]
+    artists = [_artist(row) for row in rows if text_of(row.get("url"))]
+    if not any(artist.born for artist in artists):
+        raise changed(where, "artists with life dates")
+    return artists
 
 
 def _artist(row: Mapping[str, Any]) -> Artist:
-    death = str(row.get("deathDay") or "")
+    told, death = row.get("deathDayAsString"), str(row.get("deathDay") or "")
     slug = text_of(row["url"]).removeprefix("/en/").strip("/")
     return Artist(
         slug,
         text_of(row.get("artistName")) or slug,
         year_in(row.get("birthDayAsString")) or _ticks_year(row.get("birthDay")),
-        year_in(row.get("deathDayAsString")) or _ticks_year(death),
+        last_year_in(told) if year_in(told) else _ticks_year(death),
         "253402300799" in death,  # 9999-12-31
     )
 
@@ -90,7 +103,10 @@ def _ticks_year(text: Any) -> int | None:
     match = re.fullmatch(r"/Date\((-?\d{1,15})\)/", str(text or ""))
     if not match:
         return None
-    year = 1970 + int(match[1]) // 31_556_952_000  # a year of the Gregorian calendar in ms
+    try:
+        year = (datetime(1970, 1, 1) + timedelta(milliseconds=int(match[1]))).year
+    except OverflowError:
+        return None
     return year if 1000 <= year <= 2100 else None
 
 
@@ -105,7 +121,8 @@ def artists_in_page(text: str, where: str) -> list[Artist]:
     if box is None:
         raise changed(where, "the list of artists (masonry-text-view)")
     artists = []
-    for row in box.select("li"):
+    rows = box.select("li")
+    for row in rows:
         link = row.select_one('a[href^="/en/"]')
         if link is None:
             continue
@@ -114,6 +131,8 @@ def artists_in_page(text: str, where: str) -> list[Artist]:
         if not row.select("span"):
             dates = re.sub(r",[^,]*artworks?\s*$", "", _words(row).removeprefix(name))
         artists.append(Artist(slug, name, *_life(dates)))
+    if rows and not artists:
+        raise changed(where, "links to artists (/en/…)")
     return artists
 
 
@@ -121,16 +140,18 @@ def _is_count(words: str) -> bool:
     return bool(re.search(r"artworks?$", words))
 
 
-def _life(dates: str) -> tuple[int | None, int | None]:
-    """(born, died) of ", 1866 - 1944", ", born 1950", ", c.1900 - ?"."""
+def _life(dates: str) -> Life:
+    """(born, died) of ", 1866 - 1944", ", c.1900 - ?"; not of "active 1900 - 1944"."""
+    if WORKING.search(dates):
+        return None, None
     before, dash, after = dates.strip(" ,").replace("–", "-").partition("-")
-    return year_in(before), year_in(after) if dash else None
+    return year_in(before), last_year_in(after) if dash else None
 
 
-def is_marked_abstract(text: str, where: str) -> bool:
-    """Whether an artist's page calls him or her abstract or avant-garde.
+def artist_in_page(text: str, where: str) -> ArtistPage:
+    """An artist's page -> what the facts and the biography say.
 
-    In the facts and the biography: menus and styles of the whole site stand around them.
+    Menus and styles of the whole site stand around them.
     """
     page = soup(text, where)
     facts = page.select(".wiki-layout-artist-info")
@@ -138,7 +159,8 @@ def is_marked_abstract(text: str, where: str) -> bool:
         raise changed(where, "the artist's facts (wiki-layout-artist-info)")
     about = [*facts, *page.select(".wiki-layout-artist-info-tab, [itemprop=description]")]
     said = " ".join(map(_words, about)).casefold()
-    return any(mark in said for mark in MARKS)
+    has_movement = any("movement" in _words(each).casefold() for each in facts)
+    return ArtistPage(any(mark in said for mark in MARKS), has_movement)
 
 
 def works_in_json(text: str, where: str) -> list[Work]:
@@ -149,9 +171,11 @@ def works_in_json(text: str, where: str) -> list[Work]:
     works = []
     for row in rows:
         number = row.get("contentId")  # may exceed 2^53: Python's int takes it
-        year = number_of(row.get("completitionYear")) or last_year_in(row.get("yearAsString"))
+        year = last_year_in(row.get("completitionYear"), row.get("yearAsString"))
         if isinstance(number, int):
             works.append(Work(text_of(row.get("title")), year, number))
+    if rows and not works:
+        raise changed(where, "numbers in “contentId”")
     return works
 
 
@@ -170,19 +194,20 @@ def listing_in_json(text: str, where: str) -> tuple[int, list[tuple[str, Work]]]
     for row in rows:
         url, artist = text_of(row.get("paintingUrl")), text_of(row.get("artistUrl"))
         if url.startswith("/en/") and artist.startswith("/en/"):
-            work = Work(text_of(row.get("title")), last_year_in(row.get("year")), url=HOME + url)
+            year = last_year_in(row.get("year"))
+            work = Work(text_of(row.get("title")), year, url=HOME + url, is_abstract=True)
             works.append((artist.removeprefix("/en/").strip("/"), work))
+    if rows and not works:
+        raise changed(where, "addresses (/en/…) in “paintingUrl” and “artistUrl”")
     return number_of(value.get("AllPaintingsCount")) or 0, works
 
 
 def works_in_page(text: str, slug: str, where: str) -> list[Work]:
-    """An artist's all-works text-list -> its works, each once."""
+    """An artist's all-works text-list -> its works, each once; Changed when it has others."""
     page = soup(text, where)
-    lists = page.select("ul.painting-list-text") or page.select("main")
-    if not lists:
-        raise changed(where, "the list of works (painting-list-text)")
+    lists = page.select("ul.painting-list-text")
     works: dict[str, Work] = {}
-    for each in lists:
+    for each in lists or page.select("main"):
         for row in each.select("li"):
             link = row.select_one("a[href]")
             if link is None or not str(link["href"]).startswith(f"/en/{slug}/"):
@@ -191,8 +216,9 @@ def works_in_page(text: str, slug: str, where: str) -> list[Work]:
             year = last_year_in(_words(span)) if span else None
             url = HOME + str(link["href"])
             works.setdefault(url, Work(_words(link), year, url=url))
-    if not works and not page.select("ul.painting-list-text"):
-        raise changed(where, "the list of works (painting-list-text)")
+    is_empty = lists and not any(map(_words, lists))
+    if not works and not is_empty:
+        raise changed(where, f"the list of works (painting-list-text, links to /en/{slug}/…)")
     return list(works.values())
 
 
@@ -233,7 +259,7 @@ def painting_in_page(text: str, where: str) -> PaintingPage:
     return PaintingPage(
         title=text_of(data.get("title")) or (_words(title) if title else ""),
         artist=text_of(data.get("artistName")) or (_words(creator) if creator else ""),
-        year=last_year_in(data.get("year")) or (last_year_in(_words(date)) if date else None),
+        year=last_year_in(data.get("year"), _words(date) if date else None),
         genres=_page_genres(page),
         labels=labels,
         is_public_domain=bool(labels) and icons and all(each == PUBLIC_DOMAIN for each in labels),
@@ -247,7 +273,7 @@ def _painting_json(page: Any) -> Mapping[str, Any]:
         if sign:
             try:
                 value, _ = json.JSONDecoder().raw_decode(html.unescape(text).strip())
-            except ValueError:
+            except (ValueError, RecursionError):
                 return {}
             return value if isinstance(value, Mapping) else {}
     return {}

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from machineray.collect.answers import Answer, Changed, Unfit, answer_of
+from machineray.collect.answers import Answer, Changed, Unfit, Unproven, answer_of
 from machineray.collect.painting import Candidate, Turned, Wanted
+from machineray.collect.rights import admitted
 from machineray.collect.sites import artic, cleveland, commons, met, rijksmuseum, smk
 from machineray.collect.sites.reading import Patience, by_size
 from machineray.collect.sites.table import SITES, site_named
@@ -79,6 +80,22 @@ def test_a_list_that_changed_is_said(name: str, body: str, words: str) -> None:
         candidates(name, ask)
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "read", "field"),
+    [
+        ("artic", "/api/v1/artworks/search", artic.found_in, "artwork_type_title"),
+        ("met", "/public/collection/v1/objects/1", met.record_in, "objectName"),
+    ],
+)
+def test_a_record_that_does_not_say_what_it_is_of_is_a_change(
+    name: str, path: str, read: Any, field: str
+) -> None:
+    body = next(page.body for key, page in MUSEUMS[name]().items() if key.startswith(path))
+    read(body, "u")
+    with pytest.raises(Changed, match=field):
+        read(body.replace(field, "kind"), "u")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_records_full_of_nonsense_are_no_crash(name: str) -> None:
     """Each value in turn becomes null, a number, a list: a candidate, a turned one, or Changed."""
@@ -143,6 +160,89 @@ def test_artists_are_searched_by_name() -> None:
         assert ask.urls == [url]
 
 
+def of_artic(shown: str, **more: Any) -> Candidate:
+    row = {"artist_title": "X", "artist_display": shown, "is_public_domain": True, "id": 1}
+    return artic.candidate(row | more, EVIDENCE, WANTED)
+
+
+def of_cleveland(*makers: Any, **more: Any) -> Candidate:
+    row = {"share_license_status": "CC0", "creators": list(makers), "id": 1}
+    return cleveland.candidate(row | more, EVIDENCE, WANTED)
+
+
+def of_commons(artist: str, date: str) -> Candidate:
+    about = {"Artist": artist, "DateTimeOriginal": date, "LicenseShortName": "Public domain"}
+    told = {name: {"value": value} for name, value in about.items()}
+    page = {"title": "File:T", "imageinfo": [{"mime": "image/jpeg", "extmetadata": told}]}
+    found = commons.candidate(page, EVIDENCE, WANTED)
+    assert found is not None
+    return found
+
+
+def of_met(**more: Any) -> Candidate:
+    return met.candidate({"isPublicDomain": True} | more, EVIDENCE, WANTED)
+
+
+def of_smk(*deaths: str | None, **date: Any) -> Candidate:
+    makers = [{"creator": f"X{n}", "creator_date_of_death": died} for n, died in enumerate(deaths)]
+    rights = "https://creativecommons.org/publicdomain/zero/1.0/"
+    row = {"production": makers, "production_date": [date], "public_domain": True}
+    return smk.candidate(row | {"rights": rights}, EVIDENCE, WANTED)
+
+
+def of_rijksmuseum(*rights: Any, year: str = "1920") -> Candidate:
+    names = [{"identified_by": [{"content": each}] if each else []} for each in rights]
+    made = {"produced_by": {"timespan": {"identified_by": [{"content": year}]}}}
+    return rijksmuseum.candidate("u", made, {"subject_to": names}, EVIDENCE, "", "Klee", WANTED)
+
+
+EVIDENCE = Answer("u", "data", "")
+KLEE = {"description": "Paul Klee (Swiss, 1879–1940)", "death_year": "1940"}
+LATE = {"description": "John Late (American, 1901–1990)", "death_year": "1990"}
+ACTIVE = {"description": "Jane Roe (American, active 1910–1930)", "death_year": "1930"}
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (of_artic("Jane Roe American, active 1910–1930", date_end=1950), "it is of 1950"),
+        (of_artic("A (Swiss, 1879–1940) and B (American, 1901–1990)"), "died in 1990"),
+        (of_artic("A (Swiss, 1879–1940)", artist_titles=["A", "B"]), "no year ends"),
+        (of_artic("A", date_end=1920, date_display="after 1920"), "no year ends"),
+        (of_cleveland(ACTIVE, creation_date_latest=1950), "it is of 1950"),
+        (of_cleveland(KLEE, LATE), "Paul Klee, John Late died in 1990"),
+        (of_cleveland(KLEE, {"description": "B"}), "when Paul Klee, B died"),
+        (of_commons("Jane (fl. 1900–1940)", "1950"), "when Jane died, and it is of 1950"),
+        (of_commons("A (1879–1940) and B (1901–1990)", ""), "died in 1990"),
+        (of_commons("M&uuml;ller (1880&ndash;1940)", ""), None),
+        (of_commons("Unknown", "between 1925 and 1945"), "it is of 1945"),
+        (of_commons("Unknown", "1920s<div>date QS:P571,+1920</div>"), None),
+        (of_met(artistEndDate="1930", artistDisplayBio="American, active 1910–30"), "no year"),
+        (of_met(artistEndDate="1940", constituents=[{"name": "A"}, {"name": "B"}]), "no year"),
+        (of_met(artistEndDate="1940"), None),
+        (of_smk("1940", "1990"), "X0, X1 died in 1990"),
+        (of_smk("1940", None), "nobody tells when X0, X1 died"),
+        (of_smk("1940", "1930"), None),
+        (of_smk(None, period="1929-31"), "it is of 1931"),
+        (of_smk(None, period="1930s"), "it is of 1939"),
+        (of_smk(None, period="after 1920"), "no year ends"),
+        (of_rijksmuseum("In Copyright", "Public Domain"), "labelled “In Copyright / Public"),
+        (of_rijksmuseum("Not in the Public Domain"), "is labelled “Not in the"),
+        (of_rijksmuseum("Public Domain", None), "Public Domain / a right without a name"),
+        (of_rijksmuseum(), "bears no label of rights"),
+        (of_rijksmuseum("Public Domain", "Publiek domein", "CC0 1.0"), None),
+        (of_rijksmuseum("Public Domain Mark 1.0", "CC0 1.0 Universal"), None),
+        (of_rijksmuseum("Publieke domein", year="in of na 1920"), "no year ends"),
+    ],
+)
+def test_what_is_not_shown_to_be_free_is_refused(found: Candidate, reason: str | None) -> None:
+    if reason is None:
+        assert admitted(found, WANTED)
+    else:
+        with pytest.raises(Unproven, match=reason):
+            admitted(found, WANTED)
+
+
 def test_smk_needs_both_the_flag_and_the_address_of_the_rights() -> None:
     for rights, is_free in (
         ("https://creativecommons.org/publicdomain/mark/1.0/", True),
@@ -171,6 +271,13 @@ def test_commons_takes_a_smaller_copy_of_what_is_larger_than_wanted() -> None:
 def test_commons_says_what_its_api_refuses() -> None:
     with pytest.raises(Changed, match="the API answers: Bad title"):
         commons.members_in('{"error": {"code": "invalidtitle", "info": "Bad title"}}', "here")
+
+
+def test_commons_pages_come_in_the_order_of_their_numbers() -> None:
+    keys = ["-1", "--5", "9" * 5000, "9", "10"]  # what is no number is 0
+    pages = {key: {"key": key} for key in reversed(keys)}
+    found = commons.members_in(json.dumps({"query": {"pages": pages}}), "here")
+    assert [each["key"] for each in found] == keys
 
 
 def test_the_rijksmuseum_is_not_asked_for_pictures_that_are_not_free() -> None:

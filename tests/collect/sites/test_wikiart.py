@@ -15,11 +15,11 @@ from machineray.collect.sites import wikiart_pages
 from machineray.collect.sites.wikiart import estimate, is_wanted, paintings
 from machineray.collect.sites.wikiart_pages import (
     Artist,
+    artist_in_page,
     artists_in_json,
     artists_in_page,
     facts_in_json,
     genres_of,
-    is_marked_abstract,
     listing_in_json,
     painting_in_page,
     works_in_json,
@@ -142,6 +142,8 @@ def test_a_page_that_only_an_attacker_writes_is_a_changed_page(
         (", born 1950", (1950, None)),
         (", ? - 1930", (None, 1930)),
         (", 1866 – 1944", (1866, 1944)),
+        (", 1866 - after 1944", (1866, None)),
+        (", active 1900 - 1940", (None, None)),
     ],
 )
 def test_life_dates_are_read_as_they_come(dates: str, life: tuple[int | None, int | None]) -> None:
@@ -164,8 +166,9 @@ def test_living_and_unknown_are_no_dates() -> None:
     assert living.is_living and living.died is None and not is_wanted(living, WANTED)
     row |= {"deathDay": "/Date(-62135596800000)/"}
     assert artists_in_json(json.dumps([row]), "")[0].died is None
-    row |= {"deathDay": "/Date(-422582400000)/", "deathDayAsString": ""}
-    assert artists_in_json(json.dumps([row]), "")[0].died == 1956
+    for ticks, year in ((-422582400000, 1956), (-441849600000, 1956), (-441849600001, 1955)):
+        row |= {"deathDay": f"/Date({ticks})/", "deathDayAsString": ""}
+        assert artists_in_json(json.dumps([row]), "")[0].died == year
 
 
 def test_genres_are_several_and_one_has_its_and() -> None:
@@ -205,6 +208,13 @@ def test_words_without_the_icon_are_no_label() -> None:
     assert not painting_in_page(text, "").is_public_domain
 
 
+def test_nested_without_end_is_no_crash() -> None:
+    text = site.painting_page(work(), "K").replace(
+        "paintingJson = ", "paintingJson = " + "[" * 99999
+    )
+    assert painting_in_page(text, "").title == "Work 0"
+
+
 def test_facts_of_2025_and_of_2026_are_read() -> None:
     text = site.painting_page(work(), "K")
     for old in ("wiki-layout-artist-info ", "wiki-layout-artwork-info"):
@@ -213,14 +223,23 @@ def test_facts_of_2025_and_of_2026_are_read() -> None:
 
 def test_only_facts_and_biography_make_an_artist_abstract() -> None:
     artist = site.Artist("x", "X", "1866", "1944", about="Realism")
-    assert not is_marked_abstract(site.artist_page(artist), "")  # the menu says "Abstract Art"
+    page = site.artist_page(artist)  # its menu says "Abstract Art"
+    assert not artist_in_page(page, "").is_abstract
     tab = (
         '<div class="wiki-layout-artist-info-tab" id="info-tab-wikipediaArticle"><p>an Avant-Garde'
     )
-    assert is_marked_abstract(site.artist_page(artist) + tab, "")
+    assert artist_in_page(page + tab, "").is_abstract
 
 
 # -- a changed site
+
+
+def works_of_x(text: str, where: str) -> list[wikiart_pages.Work]:
+    return works_in_page(text, "x", where)
+
+
+def test_an_artist_without_works_is_no_change() -> None:
+    assert works_of_x('<ul class="painting-list-text"> </ul>', "here") == []
 
 
 @pytest.mark.parametrize(
@@ -231,15 +250,28 @@ def test_only_facts_and_biography_make_an_artist_abstract() -> None:
         (artists_in_json, "{}", "a list of objects"),
         (artists_in_json, "[]", "any artist"),
         (artists_in_json, '[{"name": "x"}]', "“artistName” in its records"),
+        (
+            artists_in_json,
+            '[{"artistName": "X", "url": "x", "deathDayAsString": ""}]',
+            "artists with life dates",
+        ),
+        (artists_in_page, '<ul class="masonry-text-view"><li>X</ul>', "links to artists"),
         (artists_in_page, "<main><ul></ul></main>", r"the list of artists \(masonry-text-view\)"),
-        (is_marked_abstract, "<main>abstract</main>", "the artist's facts"),
+        (artist_in_page, "<main>abstract</main>", "the artist's facts"),
         (listing_in_json, "{}", "“Paintings”"),
         (listing_in_json, '{"Paintings": [{}]}', "“paintingUrl”"),
+        (
+            listing_in_json,
+            '{"Paintings": [{"paintingUrl": "/x", "artistUrl": "/y", "title": ""}]}',
+            "addresses",
+        ),
         (works_in_json, '[{"id": 1}]', "“contentId”"),
+        (works_in_json, '[{"contentId": "1", "title": ""}]', "numbers in “contentId”"),
         (facts_in_json, '{"genre": "x"}', "“url”"),
         (facts_in_json, "[]", "an object"),
         (painting_in_page, "<html>", r"a picture \(og:image, paintingJson\)"),
-        (lambda text, where: works_in_page(text, "x", where), "<div>", "the list of works"),
+        (works_of_x, "<div>", "the list of works"),
+        (works_of_x, '<ul class="painting-list-text"><li><a href="/w/x/y">W', "the list of works"),
     ],
 )
 def test_what_is_no_longer_there_is_said(read: Any, text: str, words: str) -> None:
@@ -279,7 +311,11 @@ class Asked:
 
 
 def found(ask: Asked, wanted: Wanted = WANTED) -> tuple[list[Candidate], list[Said | Turned]]:
-    every = list(paintings(ask, wanted))
+    every = []
+    for each in paintings(ask, wanted):
+        every.append(each)
+        if isinstance(each, Candidate) and each.is_open:
+            each.kept()
     candidates = [each for each in every if isinstance(each, Candidate)]
     return candidates, [each for each in every if isinstance(each, (Said, Turned))]
 
@@ -401,6 +437,70 @@ def test_pages_that_have_all_lost_their_label_are_a_change() -> None:
     with pytest.raises(Changed, match="a label of rights"):
         found(Asked(site.wikiart([klee(*unlabelled)])))
     found(Asked(site.wikiart([klee(work(99), *unlabelled)])))  # some have one: no change
+
+
+def changed_by(pages: dict[str, Any], start: str, *replaced: str) -> Asked:
+    """The pages that begin so, with each second word instead of the first."""
+    for path, page in pages.items():
+        if path.startswith(start):
+            for old, new in zip(replaced[::2], replaced[1::2], strict=True):
+                page.body = page.body.replace(old, new)
+    return Asked(pages)
+
+
+NO_GENRE = ("/en/klee/", 'itemprop="genre"', "", "dictionary-values", "")
+
+
+def test_pages_without_genres_are_a_change_where_no_list_has_named_them() -> None:
+    works = klee(*map(work, range(12)))
+    ask = changed_by(site.wikiart([works], by_genre=True), *NO_GENRE)
+    assert len(found(ask)[0]) == 12
+    with pytest.raises(Changed, match=r"a genre \(itemprop=genre\), nor had those before"):
+        found(changed_by(site.wikiart([works], by_json=False), *NO_GENRE))
+    other = klee(work(99, genres=("portrait",)), work(98))
+    ask = changed_by(site.wikiart([other], by_genre=True), "/en/paint", "work-98", "work-99")
+    assert found(ask)[0] == []  # what the page calls itself counts more than the list
+
+
+def test_artists_without_movements_are_a_change_and_one_is_said() -> None:
+    artists = [site.Artist(f"a{n}", f"A{n}", "1870", "1930", about="") for n in range(12)]
+    said = found(Asked(site.wikiart(artists)))[1]
+    assert "none of the artists' pages (12) speaks of abstract" in str(said)
+    with pytest.raises(Changed, match="the artist's movement"):
+        found(changed_by(site.wikiart(artists), "/en/a", "Art Movement", "Art"))
+
+
+def test_lists_of_works_that_have_changed_are_told_and_five_in_a_row_are_a_change() -> None:
+    def pages(count: int) -> Asked:
+        artists = [site.Artist(f"a{n}", f"A{n}", "1870", "1930") for n in range(count)]
+        artists = [replace(a, works=(site.Work(a.slug, "w", "W", 1910),)) for a in artists]
+        every = site.wikiart([*artists, klee(work(1))], by_json=False)
+        return changed_by(every, "/en/a", '<a href="/en/a', '<a href="/works/a')
+
+    candidates, said = found(pages(4))
+    assert [c.title for c in candidates] == ["Work 1"]
+    assert sum("the list of works" in str(each) for each in said) == 4
+    with pytest.raises(Changed, match="the list of works"):
+        found(pages(5))
+
+
+def test_a_genres_list_of_strangers_is_completed_by_artists() -> None:
+    pages = site.wikiart([klee(work(1))], by_genre=True)
+    ask = changed_by(pages, "/en/paintings-by-genre", '"/en/klee"', '"/en/paul-klee"')
+    candidates, said = found(ask)
+    assert [c.title for c in candidates] == ["Work 1"] and "names none of the artists" in str(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Nobody", "--artist Nobody: nobody of that name is in its list"),
+        ("Monet", "--artist Monet: nobody of that name was born after 1850 and died before 1956"),
+    ],
+)
+def test_an_artist_who_is_asked_for_in_vain_is_named(name: str, words: str) -> None:
+    pages = site.wikiart([klee(work(1)), site.Artist("monet", "Claude Monet", "1840", "1926")])
+    assert words in str(found(Asked(pages), Wanted(2026, 1956, artists=("Klee", name)))[1])
 
 
 def test_artists_years_and_their_number_are_asked_for() -> None:
