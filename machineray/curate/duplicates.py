@@ -11,13 +11,14 @@ all alike (locality-sensitive hashing; Indyk & Motwani 1998). There are 128 band
 one: of two views whose signs differ in a fifth of the places, one pair in ten shares none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from machineray.curate.hashes import HASH_BYTES, HASH_SIDE, HUE_SIDE, Bytes
+from machineray.curate.hashes import HASH_BYTES, HASH_SIDE, HUE_SIDE, VIEWS, Bytes
 
 BITS = HASH_SIDE * HASH_SIDE
 MAX_BITS = 66  # of 256, in each of the two hashes
@@ -53,10 +54,13 @@ def duplicate_of(looks: Bytes) -> list[int | None]:
     changes does not lead from one painting to another. Of several it is the first.
     """
     found: list[int | None] = [None] * len(looks)
-    # By the later of each pair, then the earlier: a picture's first original comes first.
-    for later, earlier in _same(looks):
-        if found[later] is None and found[earlier] is None:
-            found[later] = earlier
+    for later, pairs in groupby(_same(looks), lambda pair: pair[0]):
+        earlier = [pair[1] for pair in pairs]
+        originals = [one for one in earlier if found[one] is None]
+        if not originals:  # ENOUGH copies, perhaps, kept it from meeting what they repeat
+            copied = {one for one in map(found.__getitem__, earlier) if one is not None}
+            originals = _alike(looks, later, copied)
+        found[later] = min(originals, default=None)
     return found
 
 
@@ -132,6 +136,24 @@ def _sharing(keys: NDArray[np.uint32], is_asking: NDArray[np.bool_]) -> Iterator
         is_new = (one != other) & ((other_view >= WHOLE) | (one > other) & (other_view == 0))
         yield Pairs(one[is_new], one_view[is_new], other[is_new], other_view[is_new])
         start = end
+
+
+def _alike(looks: Bytes, one: int, others: Collection[int]) -> list[int]:
+    """Those of the others that show the same as one picture, by all views that tell something."""
+    other = np.repeat(np.array(list(others), np.intp), len(_MEETING))
+    one_view, other_view = np.tile(_MEETING, (len(others), 1)).T
+    agree = _agree(looks, Pairs(np.full_like(other, one), one_view, other, other_view))
+    return [int(each) for each in other[agree]]
+
+
+# A whole view against any; a mirror image against another says nothing new.
+_MEETING = np.array(
+    [
+        (one, other)
+        for one, other in np.ndindex(VIEWS, VIEWS)
+        if min(one, other) == 0 or min(one, other) < WHOLE <= max(one, other)
+    ]
+)
 
 
 def _agree(looks: Bytes, pairs: Pairs) -> NDArray[np.bool_]:

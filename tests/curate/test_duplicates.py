@@ -118,6 +118,16 @@ def test_the_first_one_is_the_original_of_many(looks: Bytes) -> None:
     assert found == [None if n < 48 else n % 48 for n in range(count)]
 
 
+def test_of_many_small_copies_none_is_kept(examples: list[Image.Image], looks: Bytes) -> None:
+    """They meet each other before they meet what they repeat, which is far from them."""
+    copies = []
+    for number in range(3 * ENOUGH):
+        side = 300 - 3 * number
+        harsh = ImageEnhance.Brightness(trimmed(examples[39]).resize((side, side))).enhance(1.3)
+        copies.append(views(recompressed(ImageEnhance.Contrast(harsh).enhance(1.5), "JPEG", 60)))
+    assert duplicate_of(np.stack([looks[39], *copies])) == [None, *[0] * len(copies)]
+
+
 def test_no_rows_and_one_row() -> None:
     one = views(Image.new("RGB", (9, 9)))[None]
     assert duplicate_of(one[:0]) == []
