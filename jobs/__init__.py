@@ -8,6 +8,7 @@ declared once, here. `mray run STAGE` and, in a container, `python -m jobs.STAGE
 import importlib
 import inspect
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -217,6 +218,16 @@ def arguments(function: JobFunction, options: Mapping[str, Any]) -> list[str]:
             for each in value if isinstance(value, (list, tuple)) else [value]:
                 typed += [name, str(each.value if isinstance(each, Enum) else each)]
     return typed
+
+
+def again(function: JobFunction, source: str, **own: Any) -> str:
+    """What one types to do the same to the same input under another name, quoted for a shell.
+
+    Without --root: a page has it, and its bytes are the same wherever it lies.
+    """
+    options = defaults_of(function) | {"run": None, "input": source} | own
+    named = ["mray", "run", function.__name__, "--run", "NAME"]
+    return shlex.join([*named, *arguments(function, options)])
 
 
 def command(function: JobFunction) -> Callable[..., Iterator[Event]]:

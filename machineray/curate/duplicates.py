@@ -50,8 +50,10 @@ class Pairs:
     other_view: Ints
 
 
-def duplicate_of(looks: Bytes) -> list[int | None]:
+def duplicate_of(looks: Bytes, originals: Collection[int] = ()) -> list[int | None]:
     """Pictures (N, VIEWS, VIEW_BYTES), the best first -> for each the earlier one it repeats.
+
+    `originals` are the numbers of those that repeat nothing, whatever they look like.
 
     A picture is held against those only that repeat nothing themselves, so that a chain of little
     changes does not lead from one painting to another. Of several it is the first.
@@ -59,11 +61,13 @@ def duplicate_of(looks: Bytes) -> list[int | None]:
     found: list[int | None] = [None] * len(looks)
     for later, pairs in groupby(_same(looks), lambda pair: pair[0]):
         earlier = [pair[1] for pair in pairs]
-        originals = [one for one in earlier if found[one] is None]
-        if not originals:  # ENOUGH copies, perhaps, kept it from meeting what they repeat
+        if later in originals:
+            continue
+        repeated = [one for one in earlier if found[one] is None]
+        if not repeated:  # ENOUGH copies, perhaps, kept it from meeting what they repeat
             copied = {one for one in map(found.__getitem__, earlier) if one is not None}
-            originals = _alike(looks, later, copied)
-        found[later] = min(originals, default=None)
+            repeated = _alike(looks, later, copied)
+        found[later] = min(repeated, default=None)
     return found
 
 
