@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from machineray.curate.hashes import HASH_BYTES, HASH_SIDE, HUE_SIDE, VIEWS, Bytes
 
-BITS = HASH_SIDE * HASH_SIDE
 MAX_BITS = 66  # of 256, in each of the two hashes: views in a mat or a frame are so far apart
 CLOSE_BITS = 40  # so close are whole scans of one painting
 # Of Cb and Cr, of 255. The first holds up to CLOSE_BITS; the second beyond, a cast's at MAX_BITS.
