@@ -59,7 +59,8 @@ def curate(
     own: dict[str, Any] = {"min_side": min_side, "auto_reject": auto_reject}
     plan = Plan(
         stage=job.stage,
-        arguments={**own, "reject": unwanted, "keep": wanted},
+        # Without a list as before there was one: runs of then are the same runs.
+        arguments={**own, "reject": unwanted, **({"keep": wanted} if wanted else {})},
         input=source.source,
         indexes=batches(list(numbers), job.row.items_per_index),
     )
