@@ -9,6 +9,7 @@ import importlib
 import inspect
 import math
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -221,6 +222,16 @@ def arguments(function: JobFunction, options: Mapping[str, Any]) -> list[str]:
             for each in value if isinstance(value, (list, tuple)) else [value]:
                 typed += [name, str(each.value if isinstance(each, Enum) else each)]
     return typed
+
+
+def again(function: JobFunction, source: str, **own: Any) -> str:
+    """What one types to do the same to the same input under another name, quoted for a shell.
+
+    Without --root: a page has it, and its bytes are the same wherever it lies.
+    """
+    options = defaults_of(function) | {"run": None, "input": source} | own
+    named = ["mray", "run", function.__name__, "--run", "NAME"]
+    return shlex.join([*named, *arguments(function, options)])
 
 
 def command(function: JobFunction) -> Callable[..., Iterator[Event]]:

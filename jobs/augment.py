@@ -135,7 +135,7 @@ def samples(row: Row, found: "Sequence[Image]") -> "list[Sample]":
 
     made, versions = [], {"made_with": made_with(len(found) > 1)}
     for number, picture in enumerate(found):
-        key = f"{row['id']}_v{number}" if number else row["id"]
+        key = f"{row['id']}+{number}" if number else row["id"]  # no id has a "+"
         metadata = {"id": row["id"], "variant": number, "aspect": row["aspect"], **versions}
         made.append(Sample(key, encode(picture, "webp", lossless=True), metadata))
     return made

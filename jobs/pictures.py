@@ -1,6 +1,7 @@
 """The pictures that a stage reads: another stage's, or any folder's or bucket's."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 THUMBNAIL_PX = 240
+LONGEST_NAME = 100  # of an id, without its hash: file systems allow 255 bytes a name
+HASH_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -99,18 +102,39 @@ def files_of(place: Store, root: Store) -> dict[str, Stored]:
     }
 
 
-def _rows(place: Store, keys: list[str]) -> list[Row]:
-    """A row a file; ids are the files' names made safe, with a hash where two would be equal."""
-    rows: list[Row] = []
-    taken: set[str] = set()
-    for key in keys:
-        stem = PurePosixPath(key).with_suffix("").as_posix()
-        name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "picture"
-        if name.lower() in taken:
-            name = f"{name}-{sha256_of(key.encode())[:8]}"
-        taken.add(name.lower())
-        rows.append({"id": name, "key": f"{place.url}/{key}", "title": PurePosixPath(key).stem})
-    return rows
+def _rows(place: Store, keys: Sequence[str]) -> list[Row]:
+    """A row a file."""
+    titles = (PurePosixPath(key).stem for key in keys)
+    return [
+        {"id": id, "key": f"{place.url}/{key}", "title": title}
+        for id, key, title in zip(ids_of(keys), keys, titles, strict=True)
+    ]
+
+
+def ids_of(keys: Sequence[str]) -> list[str]:
+    """An id a file, of A-Z a-z 0-9 _ -: its name without suffix where that is one, or a hash too.
+
+    No id goes from one file to another, whatever is added to a folder: a list of ids would mean
+    another painting. Names that are the same but for suffix or case have all a hash.
+    """
+    stems = [PurePosixPath(key).with_suffix("").as_posix() for key in keys]
+    times = Counter(stem.lower() for stem in stems)
+    return [
+        stem if _is_id(stem) and times[stem.lower()] == 1 else _hashed(stem, key)
+        for stem, key in zip(stems, keys, strict=True)
+    ]
+
+
+def _is_id(stem: str) -> bool:
+    return _safe(stem) == stem and not re.search(f"-[0-9a-f]{{{HASH_DIGITS}}}$", stem)
+
+
+def _hashed(stem: str, key: str) -> str:
+    return f"{_safe(stem) or 'picture'}-{sha256_of(key.encode())[:HASH_DIGITS]}"
+
+
+def _safe(stem: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:LONGEST_NAME]
 
 
 def read_picture(root: Store, key: str) -> bytes:
@@ -142,7 +166,9 @@ def ids_in(file: str, option: str, known: Collection[str]) -> list[str]:
     try:
         lines = read_file(file).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not text ({error}); {option} takes a text file") from error
+        raise InputError(f"{option} {file}: not text ({error}); give a text file") from error
+    except UsageError as error:
+        raise UsageError(f"{option} {error}") from error
     ids = {line.partition("#")[0].strip() for line in lines} - {""}
     strange = sorted(ids.difference(known))
     if strange:

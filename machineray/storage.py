@@ -91,13 +91,15 @@ def open_store(url: str | Path) -> Store:
 
 
 def read_file(place: str) -> bytes:
-    """A file that an option names: a path, or s3://bucket/key."""
+    """A file that an option names: a path, or s3://bucket/key; UsageError when it is a folder."""
     folder, _, name = place.rpartition("/")
     if not name:
         raise UsageError(f"{place!r}: not a file")
     if place.startswith("s3://"):
         return open_store(folder).read(name)
     path = Path(place).expanduser().absolute()
+    if path.is_dir():
+        raise UsageError(f"{place}: a folder, not a file")
     return open_store(path.parent).read(path.name)
 
 
@@ -263,7 +265,8 @@ def _os_errors(path: Path) -> Iterator[None]:
         raise NotFoundError(f"{error.filename or path}: no such file or folder") from error
     except OSError as error:
         reason = _OS_REASONS.get(error.errno or 0, error.strerror or str(error))
-        raise StorageError(f"{error.filename or path}: {reason}") from error
+        # Of a renaming the new name: the old one is a temporary file's.
+        raise StorageError(f"{error.filename2 or error.filename or path}: {reason}") from error
 
 
 @cache

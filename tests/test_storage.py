@@ -174,6 +174,12 @@ def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
         FolderStore(tmp_path).write("a/b", b"1")
 
 
+def test_a_name_that_is_too_long_is_told_by_itself(tmp_path: Path) -> None:
+    """Not by the temporary file's, which is short."""
+    with pytest.raises(StorageError, match=r"/k/nnn.*n: the name is too long"):
+        open_store(tmp_path).write("k/" + "n" * 300, b"x")
+
+
 def test_a_read_only_folder_is_said(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         command = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(tmp_path)]

@@ -1,8 +1,8 @@
 """The contact sheet: pages of thumbnails to reject from, what is doubtful first.
 
 A page lies beside the thumbnails and asks no server for anything: it works from a folder. Clicks
-and keys gather ids; the page saves them as reject.txt, which --reject takes. Pages have PAGE
-figures at most, however many paintings there are.
+and keys gather ids of two lists: of what is kept, what --reject takes, and of what was refused,
+what --keep takes. Pages have PAGE figures at most, however many paintings there are.
 """
 
 import hashlib
@@ -13,12 +13,13 @@ from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
-from machineray.curate.decisions import DOUBTS, Row
+from machineray.curate.decisions import DOUBTS, KEPT_BY_HAND, REJECTED, Row
 from machineray.markup import page_links, page_name, painting_words, script_hash, title_of
 
 NAME = "contact-sheet"
 PAGE = 1000
-REJECTED = "rejected by hand"
+# The list that a box puts a painting on, and the verdict that this becomes.
+LISTS = {"reject": REJECTED, "keep": KEPT_BY_HAND}
 
 
 def thumbnail_name(item: str) -> str:
@@ -34,27 +35,28 @@ def sheet_order(rows: Sequence[Row]) -> list[int]:
     """
     keys = []
     for number, row in enumerate(rows):
-        is_judged = row["keep"] or row["verdict"] == REJECTED
+        is_judged = _is_judged(row)
         score = row["measures"]["representational"] if is_judged else 0.0
         keys.append((not is_judged, is_judged and not row["doubts"], -score, number))
     return [number for *_, number in sorted(keys)]
 
 
 def contact_sheet(
-    rows: Sequence[Row], source: str = "RUN/collect", page: int = PAGE
+    rows: Sequence[Row], command: str = "mray run curate", page: int = PAGE
 ) -> Iterator[tuple[str, bytes]]:
     """`decide`'s rows -> (name, HTML) of each page; one page is held in memory.
 
     Args:
         rows: as `decide` gives them, with title, artist, year, file, width, height if known.
-        source: what the paintings were read from, as --input takes it.
+        command: what reads the same under another name; --reject and --keep go behind it.
         page: figures a page.
     """
     order = sheet_order(rows)
-    kept_count = sum(row["keep"] for row in rows)
-    rejected = [row["id"] for row in rows if row["verdict"] == REJECTED]
+    listed = {name: _ids(rows, verdict) for name, verdict in LISTS.items()}
+    kept_count, rejected_count = sum(row["keep"] for row in rows), len(listed["reject"])
+    counts = (kept_count, rejected_count, len(rows) - kept_count - rejected_count)
     words = "\n".join(f"{row['id']} {row['verdict']}" for row in rows)
-    data = {"sheet": hashlib.sha256(words.encode()).hexdigest(), "rejected": rejected}
+    data = {"sheet": hashlib.sha256(words.encode()).hexdigest(), "lists": listed}
     script, style = _beside("sheet.js"), _beside("sheet.css")
     count = max(1, -(-len(order) // page))
     template = Template(_beside("sheet.html"))
@@ -63,11 +65,10 @@ def contact_sheet(
         yield (
             page_name(NAME, number),
             template.substitute(
-                kept_count=kept_count,
-                refused_count=len(rows) - kept_count,
+                counts="{} kept, {} rejected, {} refused".format(*counts),
                 place=f", page {number + 1} of {count}" if count > 1 else "",
                 pages=page_links(NAME, number, count),
-                source=html.escape(source),
+                command=html.escape(command),
                 figures="\n".join(_figure(rows[n]) for n in shown) or "<p>nothing</p>",
                 data=json.dumps(data).replace("<", "\\u003c"),
                 script=script,
@@ -75,6 +76,15 @@ def contact_sheet(
                 style=style,
             ).encode("utf-8", "replace"),
         )
+
+
+def _is_judged(row: Row) -> bool:
+    """Whether a person is to judge it; what was rejected by hand can be taken back."""
+    return bool(row["keep"] or row["verdict"] == REJECTED)
+
+
+def _ids(rows: Sequence[Row], verdict: str) -> list[str]:
+    return [row["id"] for row in rows if row["verdict"] == verdict]
 
 
 def _beside(name: str) -> str:
@@ -85,17 +95,21 @@ def _figure(row: Row) -> str:
     """A painting with its words; of a duplicate also the one that it repeats."""
     ids = [] if row.get("unreadable") else [row["id"], row.get("duplicate_of")]
     pictures = "".join(_picture(item) for item in ids if item)
-    told = [("reason", row["reason"])] if row["reason"] and row["verdict"] != REJECTED else []
+    verdict = row["verdict"]
+    told = [("hand", verdict)] if verdict == KEPT_BY_HAND else []
+    told += [("reason", row["reason"])] if row["reason"] and verdict != REJECTED else []
     told += [("doubt", doubt.reason) for doubt in DOUBTS if doubt.verdict in row["doubts"]]
     lines = "".join(f'<br><span class="{name}">{html.escape(word)}</span>' for name, word in told)
     inner = f'<div class="pictures">{pictures}</div><figcaption>{_words(row)}{lines}</figcaption>'
-    is_by_hand = row["verdict"] == REJECTED
-    kinds = ["kept" if row["keep"] else "rejected" if is_by_hand else "refused"]
-    if row["keep"] or is_by_hand:  # what was rejected by hand can be taken back
-        kinds += ["doubtful"] if row["doubts"] else []
-        checked = " checked" if is_by_hand else ""
+    is_judged = _is_judged(row)
+    kinds = ["kept" if is_judged else "refused"]
+    kinds += ["rejected"] if verdict == REJECTED else []
+    kinds += ["doubtful"] if is_judged and row["doubts"] else []
+    if not row.get("unreadable"):
+        name = "reject" if is_judged and verdict != KEPT_BY_HAND else "keep"
+        checked = " checked" if verdict == LISTS[name] else ""
         values = f'value="{html.escape(row["id"])}" title="{html.escape(title_of(row))}"'
-        inner = f'<label><input type="checkbox" {values}{checked}>{inner}</label>'
+        inner = f'<label><input type="checkbox" name="{name}" {values}{checked}>{inner}</label>'
     return f'<figure class="{" ".join(kinds)}">{inner}</figure>'
 
 

@@ -13,6 +13,9 @@ from machineray.curate.hashes import VIEW_BYTES, VIEWS, from_text
 
 Row = Mapping[str, Any]
 
+REJECTED = "rejected by hand"
+KEPT_BY_HAND = "kept by hand"
+
 
 @dataclass(frozen=True)
 class Doubt:
@@ -52,7 +55,7 @@ DOUBTS = (
 class Decision:
     """What becomes of a painting: the columns that its row gains.
 
-    `verdict` is "kept", "rejected by hand", "unreadable", "too small", "duplicate" or, where
+    `verdict` is "kept", KEPT_BY_HAND, REJECTED, "unreadable", "too small", "duplicate" or, where
     doubtful paintings are refused, one of DOUBTS'. `doubts` are those of DOUBTS that hold.
     """
 
@@ -68,6 +71,7 @@ def decide(
     *,
     min_side: int,
     rejected_ids: Collection[str] = (),
+    kept_ids: Collection[str] = (),
     auto_reject: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Rows with `looks` and `measures` -> the same, in order, with the decisions.
@@ -82,20 +86,22 @@ def decide(
             whatever else is known; or id and `unreadable`, which is a reason.
         min_side: pixels that the shorter side must have.
         rejected_ids: of paintings that a person does not want.
+        kept_ids: of paintings that a person wants, whatever is found; others may repeat them.
         auto_reject: refuse doubtful paintings, too.
     """
     decisions, ranks = [], []
     looks = np.zeros((len(rows), VIEWS, VIEW_BYTES), np.uint8)
     for number, row in enumerate(rows):
-        decision = _alone(row, min_side, rejected_ids, auto_reject)
+        decision = _by_hand(row, rejected_ids, kept_ids) or _alone(row, min_side, auto_reject)
         decisions.append(decision)
         if decision.keep:
             looks[number] = from_text(row["looks"])
             ranks.append((*_rank(row, decision), number))
     ranked = [number for *_, number in sorted(ranks)]
+    wanted = {n for n, number in enumerate(ranked) if decisions[number].verdict == KEPT_BY_HAND}
     originals = {
         number: ranked[original]
-        for number, original in zip(ranked, duplicate_of(looks[ranked]), strict=True)
+        for number, original in zip(ranked, duplicate_of(looks[ranked], wanted), strict=True)
         if original is not None
     }
     for number, row in enumerate(rows):
@@ -107,15 +113,25 @@ def decide(
         yield {column: value for column, value in row.items() if column != "looks"} | told
 
 
-def _alone(row: Row, min_side: int, rejected_ids: Collection[str], auto_reject: bool) -> Decision:
+def _by_hand(row: Row, rejected_ids: Collection[str], kept_ids: Collection[str]) -> Decision | None:
+    """A person's decision; of what nobody can read there is none."""
+    if row.get("unreadable"):
+        return None
+    doubts = tuple(doubt.verdict for doubt in _doubts(row))
+    if row["id"] in rejected_ids:
+        return Decision(verdict=REJECTED, reason=REJECTED, doubts=doubts)
+    if row["id"] in kept_ids:
+        return Decision(keep=True, verdict=KEPT_BY_HAND, doubts=doubts)
+    return None
+
+
+def _alone(row: Row, min_side: int, auto_reject: bool) -> Decision:
     """The decision without a look at the other paintings."""
     if row.get("unreadable"):
         reason = f"unreadable: {row['unreadable']}"
         return Decision(verdict="unreadable", reason=reason)
-    held = [doubt for doubt in DOUBTS if doubt.holds(row["measures"])]
+    held = _doubts(row)
     decision = Decision(doubts=tuple(doubt.verdict for doubt in held))
-    if row["id"] in rejected_ids:
-        return replace(decision, verdict="rejected by hand", reason="rejected by hand")
     if min(row["width"], row["height"]) < min_side:
         size = f"{row['width']}x{row['height']}"
         reason = f"too small: {size}, the shorter side must have {min_side} pixels"
@@ -125,6 +141,10 @@ def _alone(row: Row, min_side: int, rejected_ids: Collection[str], auto_reject: 
         reason = "; ".join(f"{doubt.reason} ({_measured(row, doubt)})" for doubt in against)
         return replace(decision, verdict=against[0].verdict, reason=reason)
     return replace(decision, keep=True)
+
+
+def _doubts(row: Row) -> list[Doubt]:
+    return [doubt for doubt in DOUBTS if doubt.holds(row["measures"])]
 
 
 def _measured(row: Row, doubt: Doubt) -> str:

@@ -2,27 +2,30 @@
 
 Two pictures show the same painting when a view of one and the whole of the other agree in three
 witnesses: phash, dhash and the hues. Measured on 426 labelled paintings (a test): scans of one
-painting differ by up to 64 bits of phash and 62 of dhash; different paintings that are close in
-one hash (compositions by Mondrian: 54 bits) are apart in the other (77). Hues tell a black square
-from a red one; a colour cast of the whole scan does not count, unless it is a different colour.
+painting differ by up to 40 bits of phash and of dhash; different paintings that are close in
+one hash (compositions by Mondrian: 54 bits) are apart in the other (77). Plain shapes on a plain
+ground are close in both, from 42 bits on, whatever their colours: so these have to agree the more
+the farther apart the hashes are. A colour cast of the whole scan is no other colour, if it is weak.
 
 No two pictures are compared unless they share a band: 18 of the 61 lowest frequencies' signs,
 all alike (locality-sensitive hashing; Indyk & Motwani 1998). There are 128 bands, looked at one by
 one: of two views whose signs differ in a fifth of the places, one pair in ten shares none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from machineray.curate.hashes import HASH_BYTES, HASH_SIDE, HUE_SIDE, Bytes
+from machineray.curate.hashes import HASH_BYTES, HASH_SIDE, HUE_SIDE, VIEWS, Bytes
 
-BITS = HASH_SIDE * HASH_SIDE
-MAX_BITS = 66  # of 256, in each of the two hashes
-MAX_HUE = 12.0  # mean difference of Cb and Cr, the cast taken off, of 255
-MAX_CAST = 40.0  # mean difference of the whole picture's Cb and Cr, of 255
+MAX_BITS = 66  # of 256, in each of the two hashes: views in a mat or a frame are so far apart
+CLOSE_BITS = 40  # so close are whole scans of one painting
+# Of Cb and Cr, of 255. The first holds up to CLOSE_BITS; the second beyond, a cast's at MAX_BITS.
+MAX_CAST = (20.0, 6.0)  # mean difference of the whole picture; 17 in the labelled scans
+MAX_FIELD = (36.0, 16.0)  # distance in any field, the cast taken off; 24 in the labelled scans
 GREY = 1.0  # mean distance from no colour at all below which a scan is black and white
 
 WHOLE = 2  # views that show all of a picture
@@ -46,17 +49,24 @@ class Pairs:
     other_view: Ints
 
 
-def duplicate_of(looks: Bytes) -> list[int | None]:
+def duplicate_of(looks: Bytes, originals: Collection[int] = ()) -> list[int | None]:
     """Pictures (N, VIEWS, VIEW_BYTES), the best first -> for each the earlier one it repeats.
+
+    `originals` are the numbers of those that repeat nothing, whatever they look like.
 
     A picture is held against those only that repeat nothing themselves, so that a chain of little
     changes does not lead from one painting to another. Of several it is the first.
     """
     found: list[int | None] = [None] * len(looks)
-    # By the later of each pair, then the earlier: a picture's first original comes first.
-    for later, earlier in _same(looks):
-        if found[later] is None and found[earlier] is None:
-            found[later] = earlier
+    for later, pairs in groupby(_same(looks), lambda pair: pair[0]):
+        earlier = [pair[1] for pair in pairs]
+        if later in originals:
+            continue
+        repeated = [one for one in earlier if found[one] is None]
+        if not repeated:  # ENOUGH copies, perhaps, kept it from meeting what they repeat
+            copied = {one for one in map(found.__getitem__, earlier) if one is not None}
+            repeated = _alike(looks, later, copied)
+        found[later] = min(repeated, default=None)
     return found
 
 
@@ -134,33 +144,56 @@ def _sharing(keys: NDArray[np.uint32], is_asking: NDArray[np.bool_]) -> Iterator
         start = end
 
 
+def _alike(looks: Bytes, one: int, others: Collection[int]) -> list[int]:
+    """Those of the others that show the same as one picture, by all views that tell something."""
+    other = np.repeat(np.array(list(others), np.intp), len(_MEETING))
+    one_view, other_view = np.tile(_MEETING, (len(others), 1)).T
+    agree = _agree(looks, Pairs(np.full_like(other, one), one_view, other, other_view))
+    return [int(each) for each in other[agree]]
+
+
+# A whole view against any; a mirror image against another says nothing new.
+_MEETING = np.array(
+    [
+        (one, other)
+        for one, other in np.ndindex(VIEWS, VIEWS)
+        if min(one, other) == 0 or min(one, other) < WHOLE <= max(one, other)
+    ]
+)
+
+
 def _agree(looks: Bytes, pairs: Pairs) -> NDArray[np.bool_]:
     """(P,) whether the views of each pair look the same; the cheapest witness is heard first."""
     left = np.arange(len(pairs.one))
+    bits = np.zeros(len(left), np.uint16)  # the more of the two hashes'
     for first in (0, HASH_BYTES):
         part = slice(first, first + HASH_BYTES)
         one = looks[pairs.one[left], pairs.one_view[left], part]
         other = looks[pairs.other[left], pairs.other_view[left], part]
-        left = left[_BITS_SET[one ^ other].sum(1, dtype=np.uint16) <= MAX_BITS]
+        bits = np.maximum(bits, _BITS_SET[one ^ other].sum(1, dtype=np.uint16))
+        left, bits = left[bits <= MAX_BITS], bits[bits <= MAX_BITS]
     hues = slice(2 * HASH_BYTES, None)
     one = looks[pairs.one[left], pairs.one_view[left], hues]
     other = looks[pairs.other[left], pairs.other_view[left], hues]
     agree = np.zeros(len(pairs.one), np.bool_)
-    agree[left[_same_hues(one, other)]] = True
+    agree[left[_same_hues(one, other, bits)]] = True
     return agree
 
 
 _BITS_SET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.uint8)
 
 
-def _same_hues(one: Bytes, other: Bytes) -> NDArray[np.bool_]:
-    """(P, bytes) of two views each -> (P,) whether their colours are the same painting's."""
+def _same_hues(one: Bytes, other: Bytes, bits: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """(P, bytes) of two views each, (P,) bits that differ -> (P,) whether one painting has both."""
     shape = (-1, HUE_SIDE * HUE_SIDE, 2)
     these, those = (each.reshape(shape).astype(np.float32) for each in (one, other))
     difference = these - those
     cast = difference.mean(1, keepdims=True)
-    residual = np.abs(difference - cast).mean((1, 2))
-    same = (residual <= MAX_HUE) & (np.abs(cast).mean((1, 2)) <= MAX_CAST)
+    # The farthest field, not their mean: one red cell against a blue one is another painting.
+    field = np.hypot(*np.moveaxis(difference - cast, 2, 0)).max(1)
+    is_close = bits <= CLOSE_BITS
+    same = np.abs(cast).mean((1, 2)) <= np.interp(bits, (CLOSE_BITS, MAX_BITS), MAX_CAST)
+    same &= field <= np.where(is_close, *MAX_FIELD)
     is_grey = [np.abs(hues - 128).mean((1, 2)) <= GREY for hues in (these, those)]
     # A black and white photograph of a painting repeats it.
-    return np.asarray(same | is_grey[0] | is_grey[1])
+    return np.asarray(same | is_close & (is_grey[0] | is_grey[1]))

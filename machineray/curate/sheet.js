@@ -1,47 +1,55 @@
 "use strict";
 (() => {
   const $ = (id) => document.getElementById(id);
-  const { sheet: hash, rejected } = JSON.parse($("data").textContent);
-  const key = "mray reject " + hash + location.pathname.replace(/[^/]*$/, "");
+  const { sheet: hash, lists } = JSON.parse($("data").textContent);
+  const key = "mray sheet " + hash + location.pathname.replace(/[^/]*$/, "");
   const sheet = document.querySelector(".sheet");
   const figures = [...sheet.children];
   const boxes = figures.map((figure) => figure.querySelector("input"));
   const buttons = [...document.querySelectorAll("[data-show]")];
 
-  /* What was decided otherwise than the page says, on all pages of the sheet: id -> title, or false. */
-  let changes = {};
-  try { changes = JSON.parse(localStorage.getItem(key)) || {}; } catch { /* no storage here: this page alone */ }
+  /* What was decided otherwise than the page says, on all pages of the sheet: list -> id -> title, or false. */
+  let changes = { reject: {}, keep: {} };
+  try { changes = JSON.parse(localStorage.getItem(key)) || changes; } catch { /* no storage here: this page alone */ }
   const undone = [];
 
   function show(box) {
-    box.closest("figure").classList.toggle("rejected", box.checked);
+    box.closest("figure").classList.toggle("rejected", box.checked && box.name === "reject");
   }
 
-  function ids() {
-    const all = new Map(rejected.map((id) => [id, ""]));
+  function ids(list) {
+    const all = new Map(lists[list].map((id) => [id, ""]));
     for (const box of boxes) if (box && all.has(box.value)) all.set(box.value, box.title);
-    for (const [id, title] of Object.entries(changes)) {
+    for (const [id, title] of Object.entries(changes[list])) {
       if (title === false) all.delete(id); else all.set(id, title);
     }
     return all;
   }
 
-  function keep() {
+  function remember() {
     try { localStorage.setItem(key, JSON.stringify(changes)); } catch { /* as above */ }
-    $("count").textContent = ids().size;
+    for (const list in lists) {
+      const { size } = ids(list);
+      document.querySelector(`[data-save="${list}"] span`).textContent = size;
+      document.querySelector(`[data-list="${list}"]`).hidden = !size;
+    }
   }
 
   /* Set boxes as given, and remember how they were. */
   function put(wanted, is_undo = false) {
     if (!wanted.length) return;
     if (!is_undo) undone.push(wanted.map(([box, is_checked]) => [box, !is_checked]));
+    const at = shown().indexOf(wanted[0][0]);
     for (const [box, is_checked] of wanted) {
       box.checked = is_checked;
       show(box);
-      if (is_checked === box.defaultChecked) delete changes[box.value];
-      else changes[box.value] = is_checked ? box.title : false;
+      const list = changes[box.name];
+      if (is_checked === box.defaultChecked) delete list[box.value];
+      else list[box.value] = is_checked ? box.title : false;
     }
-    keep();
+    remember();
+    const left = shown();
+    if (at >= 0 && !left.includes(wanted[0][0])) look(left[Math.min(at, left.length - 1)]); // it went out of sight
   }
 
   function undo() {
@@ -51,12 +59,12 @@
     last[0][0].focus();
   }
 
-  /* On paper ids are one a line, with a title behind "#": what --reject reads. */
-  function save() {
-    const lines = [...ids()].map(([id, title]) => (title ? id + "  # " + title : id) + "\n");
+  /* On paper ids are one a line, with a title behind "#": what --reject and --keep read. */
+  function save(list) {
+    const lines = [...ids(list)].map(([id, title]) => (title ? id + "  # " + title : id) + "\n");
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob(lines.sort(), { type: "text/plain" }));
-    link.download = "reject.txt";
+    link.download = list + ".txt";
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   }
@@ -75,10 +83,13 @@
   function move(step) {
     const among = shown();
     const at = among.indexOf(document.activeElement);
-    const next = among[at < 0 ? 0 : Math.min(among.length - 1, Math.max(0, at + step))];
-    if (!next) return;
-    next.focus({ preventScroll: true });
-    next.closest("figure").scrollIntoView({ block: "nearest" });
+    look(among[at < 0 ? 0 : Math.min(among.length - 1, Math.max(0, at + step))]);
+  }
+
+  function look(box) {
+    if (!box) return;
+    box.focus({ preventScroll: true });
+    box.closest("figure").scrollIntoView({ block: "nearest" });
   }
 
   const columns = () => getComputedStyle(sheet).gridTemplateColumns.split(" ").length;
@@ -90,19 +101,27 @@
     Home: () => move(-Infinity),
     End: () => move(Infinity),
     x: () => { const box = document.activeElement; if (boxes.includes(box)) put([[box, !box.checked]]); },
-    a: () => put(shown().filter((box) => !box.checked).map((box) => [box, true])),
+    a: () => put(shown().filter((box) => box.name === "reject" && !box.checked).map((box) => [box, true])),
     u: undo,
-    s: save,
+    s: () => save("reject"),
+    k: () => save("keep"),
   };
   buttons.forEach((button, i) => { keys[i + 1] = () => filter(button.dataset.show); });
 
+  /* The root that the page lies in, for a shell. It is not written in the page: that is the same in every root. */
+  const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : "'" + word.replaceAll("'", "'\"'\"'") + "'");
+  try {
+    const [, root] = decodeURIComponent(location.pathname).match(/^(.+)\/runs\/[^/]+\/curate\/[^/]+$/);
+    if (location.protocol === "file:") $("root").textContent = " --root " + quoted(root);
+  } catch { /* it was taken out of its root */ }
+
   for (const box of boxes) {
     if (!box) continue;
-    if (box.value in changes) box.checked = changes[box.value] !== false;
+    if (box.value in changes[box.name]) box.checked = changes[box.name][box.value] !== false;
     else box.checked = box.defaultChecked; // not what the browser remembers of the form
     show(box);
   }
-  keep();
+  remember();
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -114,5 +133,7 @@
   sheet.addEventListener("change", ({ target }) => put([[target, target.checked]]));
   for (const button of buttons) button.addEventListener("click", () => filter(button.dataset.show));
   $("undo").addEventListener("click", undo);
-  $("save").addEventListener("click", save);
+  for (const button of document.querySelectorAll("[data-save]")) {
+    button.addEventListener("click", () => save(button.dataset.save));
+  }
 })();

@@ -20,6 +20,15 @@ from machineray.imaging import to_array
 
 version = cache(metadata.version)  # each time it reads a file
 
+# What decodes lossy pictures and their colours, and writes ours; Pillow's name for its version.
+LIBRARIES = {
+    "libjpeg-turbo": "libjpeg_turbo",
+    "libwebp": "webp",
+    "libavif": "avif",
+    "openjpeg": "jpg_2000",
+    "littlecms": "littlecms2",
+}
+
 
 def squashed(
     image: Image.Image,
@@ -49,8 +58,9 @@ def varied(pixels: NDArray[np.uint8], painting: str, count: int) -> Iterator[NDA
 
 
 def made_with(is_varied: bool) -> dict[str, str]:
-    """The versions on which the bytes of a training picture depend, beside painting and number."""
-    found = {"pillow": version("pillow"), "libwebp": str(features.version("webp"))}
+    """Versions of others' code on which the bytes of a training picture depend."""
+    found = {"pillow": version("pillow")}
+    found |= {name: str(features.version(feature)) for name, feature in LIBRARIES.items()}
     if is_varied:
         import cv2
 

@@ -4,6 +4,7 @@ Thumbnails are files beside the pages, which have PAGE pictures at most; nothing
 server. Clicking gathers ids: of what is to be left whole, and of what is unwanted.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -94,7 +95,7 @@ def _asked(source: str, is_alone: bool) -> str:
     which = "" if is_alone else " (those of all pages one below the other)"
     return "\n".join(
         f'<p><label for="{kind}">{words}</label> Put the ids into a file{which} and run '
-        f"<code>{escaped(command.format(source=source))}</code></p>\n"
+        f"<code>{escaped(command.format(source=shlex.quote(source)))}</code></p>\n"
         f'<textarea id="{kind}" rows="2" readonly placeholder="no ids yet"></textarea>'
         for kind, words, command in ASKED
     )

@@ -20,7 +20,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.addresses: list[str] = []
-        self.boxes: dict[str, bool] = {}
+        self.boxes: dict[str, dict[str, bool]] = {}
         self.texts: list[str] = []
         self.feed(text)
 
@@ -29,7 +29,8 @@ class Page(HTMLParser):
         self.tags.append(tag)
         self.addresses += [found[name] or "" for name in NAMES & found.keys()]
         if found.get("type") == "checkbox":
-            self.boxes[found["value"] or ""] = "checked" in found
+            boxes = self.boxes.setdefault(found["name"] or "", {})
+            boxes[found["value"] or ""] = "checked" in found
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
@@ -54,6 +55,7 @@ def only_page(rows: list[dict[str, Any]], **options: Any) -> str:
 ROWS = [
     row("aa", title="Rot", artist="K. M.", year=1915, width=30, height=20),
     row("bb", "duplicate", duplicate_of="aa"),
+    {**row("ff", "kept by hand"), "keep": True, "reason": None},
     row("cc", "rejected by hand"),
     row("dd", "unreadable", unreadable="truncated"),
     row("ee", score=0.9, doubts=["representational", "blurred"]),
@@ -61,18 +63,22 @@ ROWS = [
 
 
 def test_what_is_to_be_judged_comes_first_with_words_and_pictures() -> None:
-    text = only_page(ROWS, source="klee/collect")
+    text = only_page(ROWS, command="mray run curate --input 'a b'")
     page = Page(text)
     ids = re.findall(r"<code>(\w\w)</code>", text)
-    assert ids == ["ee", "aa", "cc", "bb", "dd"]
+    assert ids == ["ee", "aa", "ff", "cc", "bb", "dd"]
     assert {"K. M., 1915", "30×20", "because duplicate", "seems to show something"} <= {*page.texts}
     assert "because rejected by hand" not in page.texts  # the box says it
     shown = [name for name in page.addresses if name.startswith("thumbnails/")]
     # A duplicate has its original beside it; of what cannot be read there is none.
-    assert shown == [f"thumbnails/{name}.webp" for name in ("ee", "aa", "cc", "bb", "aa")]
-    assert page.boxes == {"ee": False, "aa": False, "cc": True}
-    assert "--input klee/collect --reject reject.txt" in text
-    assert "2 kept, 3 refused" in page.texts
+    assert shown == [f"thumbnails/{name}.webp" for name in ("ee", "aa", "ff", "cc", "bb", "aa")]
+    assert page.boxes == {
+        "reject": {"ee": False, "aa": False, "cc": True},
+        "keep": {"bb": False, "ff": True},
+    }
+    told = "".join(page.texts)
+    assert "mray run curate --input 'a b' --reject reject.txt --keep keep.txt\n" in told
+    assert {"kept by hand", "3 kept, 1 rejected, 2 refused"} <= {*page.texts}
 
 
 def test_the_doubtful_come_first_then_by_score_and_the_refused_in_their_order() -> None:
@@ -95,7 +101,7 @@ def test_many_paintings_are_spread_over_pages_that_know_all_rejected() -> None:
     assert ids == [row["id"] for row in rows]
     for n, text in enumerate(found.values()):
         (data,) = re.findall(r'id="data">(.*?)</script>', text)
-        assert json.loads(data)["rejected"] == ["id24"]
+        assert json.loads(data)["lists"] == {"reject": ["id24"], "keep": []}
         links = {*re.findall(r'href="(contact-sheet.*?)"', text)}
         assert links == {*found} - {[*found][n]}
 
@@ -118,11 +124,11 @@ hostile = st.text(st.sampled_from("<>&\"'/=! $abimgscript\n\u2028\ud800"), max_s
 @given(hostile, hostile, hostile)
 @example("<b>", "</section>", '"><img src=x>')
 @example("</script><script>alert(1)</script>", "${figures}", "<!--<script>")
-def test_no_word_becomes_markup(title: str, artist: str, source: str) -> None:
+def test_no_word_becomes_markup(title: str, artist: str, command: str) -> None:
     rows = [row("aa", title=title, artist=artist), row("bb", "rejected by hand", title=title)]
     rows[0]["reason"] = artist
     plain = [row("aa", title="t", artist="a"), row("bb", "rejected by hand", title="t")]
     # An empty word may save a line break, and no more.
-    tags = [tag for tag in Page(only_page(rows, source=source)).tags if tag not in ("br", "span")]
+    tags = [tag for tag in Page(only_page(rows, command=command)).tags if tag not in ("br", "span")]
     expected = [tag for tag in Page(only_page(plain)).tags if tag not in ("br", "span")]
     assert tags == expected

@@ -156,6 +156,31 @@ def test_a_subject_spoils_no_copy() -> None:
     assert [each["keep"] for each in decide([large, row("b")], min_side=100)] == [True, False]
 
 
+def test_what_a_person_keeps_stays_whatever_is_found_and_others_repeat_it() -> None:
+    rows = [
+        row("better", width=900, height=900),
+        row("copy"),
+        row("its copy", bytes=8),
+        row("small", motif=1, width=9),
+        row("small too", motif=1, width=9),
+        {**row("text", motif=2), "measures": doubtful("text")},
+        {"id": "gone", "unreadable": "truncated"},
+    ]
+    kept_ids = {"copy", "small", "text", "gone"}
+    decided = decide(rows, min_side=100, kept_ids=kept_ids, auto_reject=True)
+    by_hand = ("kept by hand", None)
+    assert {each["id"]: (each["verdict"], each["duplicate_of"]) for each in decided} == {
+        "better": ("kept", None),
+        "copy": by_hand,
+        "its copy": ("duplicate", "better"),
+        "small": by_hand,
+        "small too": ("too small", None),
+        "text": by_hand,
+        "gone": ("unreadable", None),
+    }
+    assert [each["keep"] for each in decided] == [True, True, False, True, False, True, False]
+
+
 def test_a_person_is_heard_before_the_measures() -> None:
     suspect = {**row("a"), "measures": doubtful("text")}
     (decided,) = decide([suspect], min_side=100, rejected_ids={"a"}, auto_reject=True)

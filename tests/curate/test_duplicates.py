@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,15 +101,54 @@ def test_a_million_pairs_of_empty_pages_take_little_memory_and_time() -> None:
     assert duplicate_of(np.repeat(page[None], 3000, 0)) == [None, *[0] * 2999]
 
 
-def test_squares_of_different_colours_are_different_paintings() -> None:
+Colour = tuple[int, int, int]
+Shapes = list[tuple[tuple[int, int, int, int], Colour]]
+RED, BLUE, YELLOW, WHITE = (200, 40, 30), (30, 60, 140), (235, 200, 50), (235, 233, 225)
+GRID: Shapes = [((x, 0, x + 8, 400), (15, 15, 15)) for x in (96, 296)]
+GRID += [((0, y, 400, y + 8), (15, 15, 15)) for y in (86, 276)]
+CORNERS = ((0, 0, 96, 86), (304, 284, 400, 400))
+
+
+def canvas(seed: int, ground: Colour, *shapes: tuple[tuple[int, int, int, int], Colour]) -> Bytes:
+    """Boxes of plain colour on a plain ground, with the weave that a photograph shows."""
+    image = Image.new("RGB", (400, 400), ground)
+    for box, colour in shapes:
+        image.paste(colour, box)
+    weave = np.random.default_rng(seed).normal(0, 2, (100, 100)).astype(np.float32)
+    large = np.asarray(Image.fromarray(weave).resize((400, 400), Image.Resampling.BICUBIC))
+    pixels = np.clip(np.asarray(image) + large[..., None], 0, 255).astype(np.uint8)
+    return views(Image.fromarray(pixels))
+
+
+def grid(*cells: Colour) -> Shapes:
+    return [*zip(CORNERS, cells, strict=True), *GRID]
+
+
+def squares(*colours: Colour) -> Shapes:
+    """One in another, low on the canvas."""
+    return [((m, 2 * m, 400 - m, 400), colour) for m, colour in zip((40, 80), colours, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((WHITE, ((90, 90, 310, 310), RED)), (WHITE, ((90, 90, 310, 310), BLUE))),
+        ((WHITE, *grid(BLUE, YELLOW)), (WHITE, *grid(RED, YELLOW))),
+        ((WHITE, *grid(RED, BLUE)), (WHITE, *grid(YELLOW, RED))),
+        (
+            ((190, 60, 50), *squares((200, 75, 55), (210, 90, 60))),
+            ((120, 140, 60), *squares((140, 160, 70), (160, 180, 80))),
+        ),
+        (
+            ((120, 120, 130), *squares((140, 140, 150), (165, 165, 172))),
+            ((60, 80, 130), *squares((70, 100, 150), (90, 120, 170))),
+        ),
+    ],
+    ids=["squares", "a cell", "two cells", "reds and greens", "greys and blues"],
+)
+def test_the_same_shapes_in_other_colours_are_another_painting(one: Any, other: Any) -> None:
     """Malevich painted a black square, and a red one: only their hues tell them apart."""
-
-    def painted(colour: tuple[int, int, int]) -> Bytes:
-        image = Image.new("RGB", (400, 400), (235, 230, 220))
-        image.paste(colour, (90, 90, 310, 310))
-        return views(image)
-
-    assert duplicate_of(np.stack([painted((200, 30, 30)), painted((30, 60, 170))])) == [None, None]
+    assert duplicate_of(np.stack([canvas(1, *one), canvas(2, *other)])) == [None, None]
 
 
 def test_the_first_one_is_the_original_of_many(looks: Bytes) -> None:
@@ -116,6 +156,16 @@ def test_the_first_one_is_the_original_of_many(looks: Bytes) -> None:
     count = 48 * (MOST_ALIKE + ENOUGH)
     found = duplicate_of(looks[np.arange(count) % 48])
     assert found == [None if n < 48 else n % 48 for n in range(count)]
+
+
+def test_of_many_small_copies_none_is_kept(examples: list[Image.Image], looks: Bytes) -> None:
+    """They meet each other before they meet what they repeat, which is far from them."""
+    copies = []
+    for number in range(3 * ENOUGH):
+        side = 300 - 3 * number
+        harsh = ImageEnhance.Brightness(trimmed(examples[39]).resize((side, side))).enhance(1.3)
+        copies.append(views(recompressed(ImageEnhance.Contrast(harsh).enhance(1.5), "JPEG", 60)))
+    assert duplicate_of(np.stack([looks[39], *copies])) == [None, *[0] * len(copies)]
 
 
 def test_no_rows_and_one_row() -> None:

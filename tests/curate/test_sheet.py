@@ -1,6 +1,7 @@
 """The contact sheet in a real browser, opened from its folder, with mouse and keys."""
 
 import re
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def hung(folder: Path, count: int, page: int = MANY) -> Path:
     for n in range(count):
         image = Image.linear_gradient("L").resize((180 + n % 60, 200 - n % 50)).convert("RGB")
         image.save(folder / "thumbnails" / f"p{n:04}.webp", quality=50)
-    for name, data in contact_sheet(rows_of(count), "t/collect", page):
+    for name, data in contact_sheet(rows_of(count), page=page):
         (folder / name).write_bytes(data)
     return folder / "contact-sheet.html"
 
@@ -48,13 +49,13 @@ def page(tmp_path: Path) -> Path:
     return hung(tmp_path / "few", 25)
 
 
-def saved(browser: Any, folder: Path) -> str:
-    """What the page saves as reject.txt."""
+def saved(browser: Any, folder: Path, name: str = "reject") -> str:
+    """What the page saves as reject.txt or keep.txt."""
     folder.mkdir()
     browser.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
-    browser.key("s")
+    browser.key({"reject": "s", "keep": "k"}[name])
     deadline = time.monotonic() + 10
-    while not (file := folder / "reject.txt").exists() or not file.stat().st_size:
+    while not (file := folder / f"{name}.txt").exists() or not file.stat().st_size:
         assert time.monotonic() < deadline, "nothing was saved"
         time.sleep(0.05)
     return file.read_text(encoding="utf-8")
@@ -64,8 +65,14 @@ def rejected(browser: Any) -> list[str]:
     return browser.js("[...document.querySelectorAll('.rejected input')].map((box) => box.value)")
 
 
-def count(browser: Any) -> int:
-    return browser.js("Number(document.getElementById('count').textContent)")
+def count(browser: Any, name: str = "reject") -> int:
+    return browser.js(f"Number(document.querySelector('[data-save={name}] span').textContent)")
+
+
+def seen(browser: Any) -> list[str]:
+    """Ids of the figures that the filter shows."""
+    figures = "[...document.querySelectorAll('figure')].filter((each) => each.offsetParent)"
+    return browser.js(f"{figures}.map((each) => each.querySelector('code').textContent)")
 
 
 def test_a_click_rejects_and_the_file_names_it(browser: Any, page: Path, tmp_path: Path) -> None:
@@ -90,6 +97,14 @@ def test_keys_alone_do_it_all(browser: Any, page: Path, tmp_path: Path) -> None:
     )
     order = ["p0001", "p0000", *(f"p{n:04}" for n in range(2, 25) if n % 10 != 9)]
     assert {*rejected(browser)} == {order[0], order[1], order[1 + columns]}
+    browser.key("4")  # rejected: what is taken back goes out of sight, and the next one is at hand
+    assert seen(browser) == [order[0], order[1], order[1 + columns]]
+    browser.click(*browser.centre("figure:nth-child(1) img"))
+    assert seen(browser) == [order[1], order[1 + columns]]
+    assert browser.js("document.activeElement.value") == order[1]
+    browser.key("u")
+    browser.key("2")  # kept, and so is what was rejected just now
+    assert len(seen(browser)) == 23
     browser.key("u")
     assert count(browser) == 2
     browser.key("2")  # kept
@@ -102,6 +117,30 @@ def test_keys_alone_do_it_all(browser: Any, page: Path, tmp_path: Path) -> None:
     assert rejected(browser) == ["p0001"]
     browser.key("1")
     assert saved(browser, tmp_path / "out") == "p0001  # Title 1\n"
+    assert browser.complaints() == []
+
+
+def test_what_was_refused_can_be_kept(browser: Any, page: Path, tmp_path: Path) -> None:
+    browser.open(page)
+    assert "--keep" not in browser.js("document.querySelector('header code').innerText")
+    browser.key("5")  # refused
+    assert seen(browser) == ["p0009", "p0019"]
+    for key in ("ArrowRight", "ArrowRight", "x", "a"):  # a rejects what is kept, and nothing else
+        browser.key(key)
+    assert (rejected(browser), count(browser), count(browser, "keep")) == ([], 0, 1)
+    told = browser.js("document.querySelector('header code').innerText")
+    assert told == "mray run curate --keep keep.txt"
+    assert saved(browser, tmp_path / "out", "keep") == "p0019  # Title 19\n"
+    browser.key("u")
+    assert count(browser, "keep") == 0
+    assert browser.complaints() == []
+
+
+def test_the_command_names_the_root_that_the_page_lies_in(browser: Any, tmp_path: Path) -> None:
+    root = tmp_path / "sp ace's & 100%"
+    browser.open(hung(root / "runs" / "t" / "curate", 2))
+    told = browser.js("document.querySelector('header code').innerText")
+    assert shlex.split(told) == ["mray", "run", "curate", "--root", str(root)]
     assert browser.complaints() == []
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, features
 
-from machineray.dataset.squares import seed, squashed, varied
+from machineray.dataset.squares import made_with, seed, squashed, varied
 
 Pixels = NDArray[np.uint8]
 
@@ -105,3 +105,10 @@ def test_seeds_are_32_bits_and_known() -> None:
 
 
 KLEE_1 = "c9e51005"  # the start of sha256("klee/1")
+
+
+def test_what_decodes_is_named_with_its_version() -> None:
+    told = made_with(is_varied=True)
+    assert {"pillow", "libwebp", "opencv", "albumentations", "numpy"} <= told.keys()
+    assert told["libjpeg-turbo"] == features.version("libjpeg_turbo")
+    assert told["littlecms"] == features.version("littlecms2")

@@ -85,8 +85,9 @@ def test_no_byte_depends_on_order_workers_or_parts(folder: Path, tmp_path: Path)
 def test_the_six_variants_stand_behind_their_square(folder: Path, tmp_path: Path) -> None:
     for path in sorted(folder.iterdir())[2:]:
         path.unlink()
+    (folder / "p01.png").rename(folder / "p00_v1.png")  # once the key of p00's first variant
     job, _ = run(tmp_path, "t", folder, variants=6)
-    expected = [f"{p}{v}" for p in ("p00", "p01") for v in ("", *(f"_v{n}" for n in range(1, 7)))]
+    expected = [f"{p}{v}" for p in ("p00", "p00_v1") for v in ("", *(f"+{n}" for n in range(1, 7)))]
     assert [each.key for each in samples(job)] == expected
     assert len({each.picture for each in samples(job)}) == 14
     assert len(job.output.catalog()) == 2

@@ -1,7 +1,11 @@
 """Curating as a user does, on the paintings that ship with the project."""
 
+import html
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +21,11 @@ from machineray.imaging import decode
 from machineray.log import Event, Note, Refusal
 from machineray.shards import Part
 
+README = Path(__file__).resolve().parents[2] / "README.md"
+
 
 def run(root: Path, *, name: str = "t", **options: Any) -> tuple[Job, list[Event]]:
-    names = ("min_side", "reject", "auto_reject")
+    names = ("min_side", "reject", "keep", "auto_reject")
     own = {key: options.pop(key) for key in names if key in options}
     job = Job(stage="curate", run=name, root=str(root), **options)
     return job, list(curate(job, **own))
@@ -96,9 +102,68 @@ def test_a_list_that_names_no_painting_is_told_before_anything_is_planned(
     assert run(root)[0].output.plan() is not None  # the run is still free for other arguments
 
 
-def test_when_nothing_is_left_the_way_out_is_told(root: Path) -> None:
-    with pytest.raises(InputError, match=r"0 of 8 paintings kept, 8 too small.*--input t/collect"):
+def test_a_false_duplicate_is_kept_by_hand(root: Path, tmp_path: Path) -> None:
+    rows = run(root)[0].output.catalog()
+    ids = {row["file"]: row["id"] for row in rows}
+    file = tmp_path / "keep.txt"
+    file.write_text(f"{ids['copy.webp']}  # another painting\n{ids['tiny.png']}\n")
+    job, events = run(root, name="again", input="t/collect", keep=str(file))
+    by_hand = {"copy.webp": "kept by hand", "tiny.png": "kept by hand"}
+    assert verdicts(job) == {f"{number}.jpg": "kept" for number in range(6)} | by_hand
+    note = next(event.text for event in events if isinstance(event, Note))
+    assert re.match(r"8 of 8 paintings kept \((1 doubtful, )?2 by hand\); look at", note)
+    with pytest.raises(UsageError, match="--reject and --keep both name"):
+        run(root, name="both", input="t/collect", keep=str(file), reject=str(file))
+
+
+def test_when_nothing_is_left_the_way_out_is_told(root: Path, tmp_path: Path) -> None:
+    told = r"0 of 8 paintings kept, 8 too small; .*--input t/collect and a lower --min-side$"
+    with pytest.raises(InputError, match=told):
         run(root, min_side=3000)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "a.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match=r"1 unreadable; .* and pictures that can be read there$"):
+        run(root, name="b", input=str(broken))
+
+
+def shell(line: str, folder: Path, root: Path) -> None:
+    """Run a command as a user does who pastes it."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "MRAY_ROOT": str(root)}
+    subprocess.run(line, shell=True, check=True, cwd=folder, env=environment)
+
+
+def test_the_command_of_the_sheet_can_be_pasted(folder: Path, tmp_path: Path) -> None:
+    place = folder.rename(tmp_path / "sp ace's & <b>")
+    root = tmp_path / "ro ot"
+    job, _ = run(root, input=str(place), min_side=90)
+    page = job.output.read("contact-sheet.html").decode()
+    (code,) = re.findall(r"<code>(mray .*)</code>", page)
+    line = html.unescape(re.sub("<[^>]*>", "", code))
+    (tmp_path / "reject.txt").write_text("0\n")
+    (tmp_path / "keep.txt").write_text("copy\n")
+    shell(line.replace("NAME", "again"), tmp_path, root)
+    again = Job("curate", "again", str(root)).output
+    assert again.plan().arguments == {  # type: ignore[union-attr]
+        "min_side": 90,
+        "auto_reject": False,
+        "reject": ["0"],
+        "keep": ["copy"],
+    }
+
+
+def test_the_lines_of_the_readme_reject_from_a_run_that_was_curated(
+    folder: Path, tmp_path: Path
+) -> None:
+    lines = re.findall(r"^    (mray run curate .*--reject \S*)", README.read_text(), re.MULTILINE)
+    assert lines
+    root = tmp_path / "root"
+    list(collect(Job("collect", "mine", str(root), str(folder))))
+    rows = run(root, name="mine")[0].output.catalog()
+    (tmp_path / "reject.txt").write_text(f"{rows[0]['id']}\n")
+    for line in lines:
+        shell(line, tmp_path, root)
 
 
 def test_a_folder_can_be_curated_without_collecting_and_the_unreadable_are_told(
@@ -137,7 +202,7 @@ def test_what_the_sheet_saves_is_what_reject_takes(root: Path, tmp_path: Path) -
     file.write_text(f"{first['id']}  # Title # 1\n", encoding="utf-8")
     job, _ = run(root, name="again", input="t/collect", reject=str(file))
     assert verdicts(job)["0.jpg"] == "rejected by hand"
-    assert '"rejected": ["' + first["id"] + '"]' in job.output.read("contact-sheet.html").decode()
+    assert '"reject": ["' + first["id"] + '"]' in job.output.read("contact-sheet.html").decode()
 
 
 def test_parts_and_workers_change_no_byte(root: Path, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_the_least_certain_comes_first_and_every_picture_has_its_box() -> None:
     assert text.index("<h2>To look at") < text.index("askew") < text.index("<h2>Sure")
     assert "2 to look at, 2 sure" in page.texts
     assert "--input klee/curate --whole FILE" in text
+    assert "--input &#x27;a b&#x27; --whole FILE" in boxes_page(rows, "a b")  # can be pasted
     assert {"0.80, set upright", "0.40, whole (not sure)", "0.99, cut"} <= set(page.texts)
 
 
