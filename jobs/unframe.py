@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs import FILE, Job, main
+from jobs import FILE, Job, again, main
 from jobs.pictures import ids_in, pictures, thumbnail
 from jobs.threads import each_file
 from machineray.errors import InputError
@@ -80,18 +80,18 @@ def unframe(
             table = Path(folder) / "boxes.csv"
             write_boxes(records, table)
             yield table.name, table
-        yield from boxes_pages(records, source.source["from"])
+        again_so = again(unframe, source.source["from"], min_confidence=min_confidence)
+        yield from boxes_pages(records, again_so)
         yield "catalog.jsonl", records.path
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
     if job.output.is_complete():
         from machineray.markup import page_name
-        from machineray.unframe.page import NAME, SURE
+        from machineray.unframe.page import NAME, is_doubtful
 
-        confidence = [row["confidence"] for row in job.output.catalog()]
-        unsure = sum(value < SURE for value in confidence)
+        doubtful = [is_doubtful(row) for row in job.output.catalog()]
         found = f"{job.store.url}/{job.output.key(page_name(NAME, 0))}"
-        yield Note(f"{unsure} of {len(confidence)} boxes are not sure; look at {found}")
+        yield Note(f"{sum(doubtful)} of {len(doubtful)} boxes are not sure; look at {found}")
 
 
 def unframed(

@@ -4,7 +4,6 @@ Thumbnails are files beside the pages, which have PAGE pictures at most; nothing
 server. Clicking gathers ids: of what is to be left whole, and of what is unwanted.
 """
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +30,7 @@ svg { max-width: 100%; max-height: 14rem; display: block; }
 polygon { fill: none; vector-effect: non-scaling-stroke; }
 .halo { stroke: #000; stroke-width: 4; }
 .box { stroke: #3f3; stroke-width: 2; }
+.proposed { stroke: #fff; stroke-width: 2; stroke-dasharray: 6 4; }
 figcaption { font-size: 12px; }
 code { user-select: all; }
 label { cursor: pointer; white-space: nowrap; }
@@ -38,18 +38,10 @@ figure:has(.reject:checked) svg { opacity: .25; }
 figure:has(.whole:checked) polygon { visibility: hidden; }
 textarea { width: 100%; box-sizing: border-box; font: 12px/1.4 monospace; }"""
 
-ASKED = (  # (kind, what it is for, the command that takes the file)
-    (
-        "whole",
-        'Tick "whole" where the box cuts into a painting that has no frame.',
-        "mray run unframe --run NAME --input {source} --whole FILE",
-    ),
-    (
-        "reject",
-        'Tick "reject" where you do not want the picture at all.',
-        "mray run curate … --reject FILE",
-    ),
-)
+ASKED = {  # kind -> what it is for
+    "whole": 'Tick "whole" where the box cuts into a painting that has no frame.',
+    "reject": 'Tick "reject" where you do not want the picture at all.',
+}
 
 SCRIPT = """
 function gather() {
@@ -63,41 +55,48 @@ gather();
 """
 
 
-def boxes_pages(rows: Sequence[Row], source: str, page: int = PAGE) -> Iterator[tuple[str, bytes]]:
-    """Unframe's rows -> (name, HTML) of each page; those below SURE first. One page is in memory.
+def is_doubtful(row: Row) -> bool:
+    """Whether the page asks a person to look at a picture."""
+    return row["confidence"] < SURE or row.get("left_whole") == "not sure"
+
+
+def boxes_pages(rows: Sequence[Row], command: str, page: int = PAGE) -> Iterator[tuple[str, bytes]]:
+    """Unframe's rows -> (name, HTML) of each page; the doubtful first. One page is in memory.
 
     Args:
         rows: id, box, confidence, source_size, thumbnail (a path beside the pages), and corners,
-            left_whole, title, file, artist, year where they are known.
-        source: what the pictures were read from, as --input takes it.
+            left_whole, proposed (the box that it would have had), title, file, artist, year where
+            they are known.
+        command: what begins the stage again, for a shell; --whole is put behind it.
         page: pictures a page.
     """
-    confidence = [row["confidence"] for row in rows]
-    order = sorted(range(len(rows)), key=lambda number: (confidence[number], number))
-    unsure = sum(value < SURE for value in confidence)
+    keys = [(not is_doubtful(row), row["confidence"]) for row in rows]
+    order = sorted(range(len(rows)), key=lambda number: (keys[number], number))
+    unsure = sum(not is_sure for is_sure, _ in keys)
     title = f"{unsure} to look at, {len(rows) - unsure} sure"
+    commands = {"whole": f"{command} --whole FILE", "reject": "mray run curate … --reject FILE"}
     count = max(1, -(-len(order) // page))
     for number in range(count):
         shown = [rows[index] for index in order[number * page :][:page]]
-        doubtful = [row for row in shown if row["confidence"] < SURE]
+        doubtful = [row for row in shown if is_doubtful(row)]
         parts = [
             page_links(NAME, number, count),
-            _asked(source, is_alone=count == 1),
-            _sheet(f"To look at: expected overlap below {SURE}", doubtful),
+            _asked(commands, is_alone=count == 1),
+            _sheet(f"To look at: expected overlap below {SURE}, or left whole for it", doubtful),
             _sheet("Sure", shown[len(doubtful) :]),
         ]
         text = plain_page(title, STYLE, "\n".join(parts), SCRIPT)
         yield page_name(NAME, number), text.encode()
 
 
-def _asked(source: str, is_alone: bool) -> str:
+def _asked(commands: Mapping[str, str], is_alone: bool) -> str:
     """A field for the ids of each kind, with the words and the command that belong to it."""
     which = "" if is_alone else " (those of all pages one below the other)"
     return "\n".join(
         f'<p><label for="{kind}">{words}</label> Put the ids into a file{which} and run '
-        f"<code>{escaped(command.format(source=shlex.quote(source)))}</code></p>\n"
+        f"<code>{escaped(commands[kind])}</code></p>\n"
         f'<textarea id="{kind}" rows="2" readonly placeholder="no ids yet"></textarea>'
-        for kind, words, command in ASKED
+        for kind, words in ASKED.items()
     )
 
 
@@ -109,10 +108,14 @@ def _sheet(title: str, rows: Sequence[Row]) -> str:
 def _figure(row: Row) -> str:
     """The picture with its box, what is known of it, and two boxes to tick."""
     width, height = row["source_size"]
-    left, top, right, bottom = row["box"]
-    corners = row.get("corners") or [(left, top), (right, top), (right, bottom), (left, bottom)]
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
-    shapes = "".join(f'<polygon class="{kind}" points="{points}"/>' for kind in ("halo", "box"))
+    corners = row.get("corners") or _corners(row["box"])
+    outlines = [("halo", corners), ("box", corners)]
+    if "proposed" in row:
+        outlines += [("halo", _corners(row["proposed"])), ("proposed", _corners(row["proposed"]))]
+    shapes = "".join(
+        f'<polygon class="{kind}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in places)}"/>'
+        for kind, places in outlines
+    )
     address = local_href(row["thumbnail"])
     image = f'<image href="{address}" width="{width}" height="{height}"/>'
     item = escaped(row["id"])
@@ -125,6 +128,11 @@ def _figure(row: Row) -> str:
         f'<figure><svg viewBox="0 0 {width} {height}" preserveAspectRatio="xMinYMax">'
         f"{image}{shapes}</svg><figcaption>{_words(row)}<br>{ticks}</figcaption></figure>"
     )
+
+
+def _corners(box: Sequence[float]) -> list[tuple[float, float]]:
+    left, top, right, bottom = box
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
 def _words(row: Row) -> str:

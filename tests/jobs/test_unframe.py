@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs import Job
+from jobs import Job, call, defaults_of
 from jobs.unframe import unframe
 from machineray import imaging
 from machineray.errors import InputError, StageError, UsageError
@@ -77,10 +77,19 @@ def test_a_confidence_that_none_has_leaves_all_whole(tmp_path: Path, pictures: P
     rows = csv.DictReader(io.StringIO(done(tmp_path).read("boxes.csv").decode()))
     row = next(row for row in rows if row["file"] == "framed.png")
     assert [row[edge] for edge in ("left", "top", "right", "bottom")] == ["0", "0", "420", "300"]
+    page = done(tmp_path).read("boxes.html").decode()
+    assert page.count('class="proposed"') == 2  # for whoever looks at them
+    assert "2 to look at, 1 sure" in page and "--min-confidence 1.0 " in page
     for row in done(tmp_path).catalog():  # the file that came, to the byte
         assert row["key"].endswith(f"paintings/{row['file']}")
         data = open_store(str(tmp_path / "root")).read(row["key"])
         assert data == (pictures / row["file"]).read_bytes()
+
+
+def test_nan_is_no_confidence(tmp_path: Path, pictures: Path) -> None:
+    options = defaults_of(unframe) | {"min_confidence": float("nan")}
+    with pytest.raises(UsageError, match="--min-confidence: nan"):
+        call(unframe, options, job(tmp_path, pictures))
 
 
 def test_what_is_told_to_stay_whole_stays_whole(tmp_path: Path, pictures: Path) -> None:

@@ -14,8 +14,8 @@ from PIL import Image
 from machineray.unframe.page import SURE, boxes_pages
 
 
-def boxes_page(rows: list[dict[str, object]], source: str) -> str:
-    ((name, data),) = boxes_pages(rows, source)
+def boxes_page(rows: list[dict[str, object]], command: str) -> str:
+    ((name, data),) = boxes_pages(rows, command)
     assert name == "boxes.html"
     return data.decode()
 
@@ -55,32 +55,32 @@ def test_the_least_certain_comes_first_and_every_picture_has_its_box() -> None:
     leaning = [[10.0, 20.0], [91.0, 22.0], [90.0, 99.0], [9.0, 101.0]]
     rows = [
         row("sure", 0.99, title="Rot", artist="K. M.", year=1915),
-        row("doubtful", 0.4, box=[0, 0, 100, 120], left_whole="not sure"),
+        row("doubtful", SURE, box=[0, 0, 100, 120], left_whole="not sure", proposed=[5, 5, 9, 9]),
         row("askew", 0.8, corners=leaning),
         row("told", SURE, box=[0, 0, 100, 120], left_whole="by hand"),
     ]
-    text = boxes_page(rows, "klee/curate")
+    text = boxes_page(rows, "mray run unframe --input 'a b'")
     page = Page(text)
-    names = [f"thumbnails/{name}.webp" for name in ("doubtful", "askew", "told", "sure")]
+    names = [f"thumbnails/{name}.webp" for name in ("askew", "doubtful", "told", "sure")]
     assert page.addresses == names
-    assert page.outlines[1] == "10.0,20.0 91.0,22.0 90.0,99.0 9.0,101.0"
+    assert page.outlines[0] == "10.0,20.0 91.0,22.0 90.0,99.0 9.0,101.0"
     assert page.outlines[3] == "10.0,20.0 90.0,20.0 90.0,100.0 10.0,100.0"
+    assert text.count('class="proposed" points="5.0,5.0 9.0,5.0 9.0,9.0 5.0,9.0"') == 1
     assert ("whole", "told", True) in page.ticks
     assert [tick for tick in page.ticks if tick[2]] == [("whole", "told", True)]
     assert {tick[1] for tick in page.ticks if tick[0] == "reject"} == {row["id"] for row in rows}
     assert text.index("<h2>To look at") < text.index("askew") < text.index("<h2>Sure")
     assert "2 to look at, 2 sure" in page.texts
-    assert "--input klee/curate --whole FILE" in text
-    assert "--input &#x27;a b&#x27; --whole FILE" in boxes_page(rows, "a b")  # can be pasted
-    assert {"0.80, set upright", "0.40, whole (not sure)", "0.99, cut"} <= set(page.texts)
+    assert "mray run unframe --input 'a b' --whole FILE" in page.texts
+    assert {"0.80, set upright", "0.97, whole (not sure)", "0.99, cut"} <= set(page.texts)
 
 
 @given(st.text(min_size=1), st.text(), st.text())
 @example('"><script>', "javascript:alert(1)", "</textarea><img src=//x>")
 @example("\ud800", "\ud800", "${unsure}")
-def test_no_text_becomes_markup_or_a_request(item: str, title: str, source: str) -> None:
+def test_no_text_becomes_markup_or_a_request(item: str, title: str, command: str) -> None:
     plain = Page(boxes_page([row("a", 0.5)], "x"))
-    page = Page(boxes_page([row(item, 0.5, title=title, artist=title)], source))
+    page = Page(boxes_page([row(item, 0.5, title=title, artist=title)], command))
     assert [tag for tag in page.tags if tag != "br"] == [tag for tag in plain.tags if tag != "br"]
     assert len(page.addresses) == 1
     assert ":" not in page.addresses[0]
