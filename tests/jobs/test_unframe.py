@@ -1,6 +1,9 @@
 import csv
 import io
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +205,31 @@ def test_a_very_large_picture_is_cut_smaller(
         cut = Image.open(io.BytesIO(store.read(row["key"])))
         assert cut.size == (row["width"], row["height"])
         assert np.abs(np.subtract(cut.size, np.divide((2400, 1800), times))).max() <= 1
+
+
+PEAK = """
+import sys
+from jobs import Job
+from jobs.unframe import unframe
+list(unframe(Job("unframe", "klee", root=sys.argv[1], input=sys.argv[2], workers=2)))
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="Linux says what was taken")
+def test_large_pictures_take_300_mb_by_two_threads(tmp_path: Path) -> None:
+    framed = Image.open(large(tmp_path / "pictures")["framed.png"])
+    for file in (tmp_path / "pictures").iterdir():
+        file.unlink()
+    framed.resize((4460, 3717)).save(tmp_path / "pictures" / "a.jpg", quality=90)
+    framed.resize((11000, 9167)).save(tmp_path / "pictures" / "b.jpg", quality=90)
+    for name in "cd":
+        shutil.copy(tmp_path / "pictures" / "a.jpg", tmp_path / "pictures" / f"{name}.jpg")
+    command = [sys.executable, "-c", PEAK, str(tmp_path / "root"), str(tmp_path / "pictures")]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert len(done(tmp_path).catalog()) == 4
+    assert all(row["width"] < row["source_size"][0] for row in done(tmp_path).catalog())
+    assert int(told.split()[-2]) < 300_000, told
 
 
 def test_the_second_run_does_nothing(tmp_path: Path, pictures: Path) -> None:
