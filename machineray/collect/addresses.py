@@ -22,6 +22,8 @@ class Addresses:
         try:
             parts = urlsplit(url.strip())
             host, port = (parts.hostname or "").lower(), parts.port
+            path = quote(parts.path or "/", safe="/%!:;@&=+$,~*'()-._")
+            query = f"?{quote(parts.query, safe=_QUERY)}" if parts.query else ""
         except ValueError as error:
             raise Unfit(f"{url}: not an address: {error}") from error
         is_own = any(_is_host(host, pattern) for pattern in self.site.hosts)
@@ -33,8 +35,6 @@ class Addresses:
             raise Unfit(f"{url}: leads off {self.site.title}, to {host or 'nowhere'}: not asked")
         if port not in (None, 443 if parts.scheme == "https" else 80):
             raise Unfit(f"{url}: port {port} is not where web pages are: not asked")
-        path = quote(parts.path or "/", safe="/%!:;@&=+$,~*'()-._")
-        query = f"?{quote(parts.query, safe=_QUERY)}" if parts.query else ""
         return f"https://{host}{path}{query}"  # also where a page says http
 
     def actual(self, url: str) -> str:

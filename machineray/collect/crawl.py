@@ -92,7 +92,7 @@ def _painting(site: Site, web: Web, found: Candidate, admission: Admission, admi
     reasons = []
     for address in found.pictures:
         try:
-            picture = web.ask(address, "picture")
+            picture = web.ask(address, "picture", of=found.url)
         except Unfit as error:
             reasons.append(error)
             continue

@@ -1,10 +1,12 @@
 """Asking politely, and a net that does its worst: each is refused, and the reason said."""
 
+import contextlib
 import gzip
 import itertools
 import socket
 import ssl
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 
 from machineray.collect.addresses import checked_mirror
-from machineray.collect.answers import Barred, Cache, PassingTrouble, Unfit, unpacked
+from machineray.collect.answers import Barred, Cache, Lasting, PassingTrouble, Unfit, unpacked
 from machineray.collect.fetch import Web, agent_text
 from machineray.collect.guard import is_public, public_addresses
 from machineray.collect.limits import Budget, Limits, Spent
@@ -109,11 +111,83 @@ def test_an_api_that_is_offered_to_programs_goes_by_its_own_terms(
     assert server.paths == ["/api/x"]
 
 
-def test_a_robots_txt_that_cannot_be_read_forbids_everything(serve: Callable[..., Server]) -> None:
-    server = serve({"/robots.txt": Reply("", status=500), "/a": Reply("x")})
-    with pytest.raises(TemporaryError, match=r"robots\.txt.*without it nothing is asked"):
-        web(server).ask(f"{HOME}/a", "page")
+FORBIDDING = "User-agent: *\nDisallow: /\n"
+
+
+def slowly(handler: Any) -> None:
+    """The whole of it comes at once, and then never an end."""
+    Reply(FORBIDDING, "text/plain", headers={"Content-Length": "500"})(handler)
+    time.sleep(1)
+
+
+UNREADABLE: dict[str, Page] = {
+    "broken": Reply("", status=500),
+    "packed wrongly": Reply(FORBIDDING, headers={"Content-Encoding": "gzip"}),
+    "packed strangely": Reply(FORBIDDING, headers={"Content-Encoding": "br"}),
+    "elsewhere": Reply("", status=301, headers={"Location": "https://evil.example/robots.txt"}),
+    "too slow": slowly,
+    "busy for hours": Reply("", status=503, headers={"Retry-After": "7200"}),
+}
+
+
+@pytest.mark.parametrize("how", UNREADABLE)
+def test_a_robots_txt_that_cannot_be_read_forbids_everything(
+    how: str, serve: Callable[..., Server]
+) -> None:
+    """At home that is the end; of another host's pictures the crawl goes on without."""
+    limits = replace(LIMITS, page_seconds=0.2)
+    server = serve({"/robots.txt": UNREADABLE[how], "/a": Reply("x")})
+    with pytest.raises(
+        TemporaryError, match=r"robots\.txt.*: without it nothing is asked; what is"
+    ):
+        web(server, limits=limits).ask(f"{HOME}/a", "page")
     assert "/a" not in server.paths
+    server = serve({"/img.museum.example/robots.txt": UNREADABLE[how], "/a": Reply("x")})
+    asking = web(server, limits=limits)
+    for n in range(5):
+        with pytest.raises(PassingTrouble, match=rf"{n}\.jpg: .*without it nothing is asked$"):
+            asking.ask(f"https://img.museum.example/{n}.jpg", "picture")
+    assert asking.ask(f"{HOME}/a", "page").text == "x"
+    assert not any("jpg" in path for path in server.paths)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 418])
+def test_where_there_is_no_robots_txt_all_is_allowed(
+    status: int, serve: Callable[..., Server]
+) -> None:
+    server, shelf = serve({"/robots.txt": Reply("", status=status), "/a": Reply("x")}), Shelf()
+    for _ in range(2):
+        assert web(server, shelf).ask(f"{HOME}/a", "page").text == "x"
+    assert server.paths == ["/robots.txt", "/a"]
+
+
+def test_of_a_huge_robots_txt_the_beginning_counts(serve: Callable[..., Server]) -> None:
+    text = "User-agent: *\nDisallow: /a\n" + "# long\n" * 400_000 + "Disallow: /b\n"
+    packed = Reply(gzip.compress(text.encode()), headers={"Content-Encoding": "gzip"})
+    for robots in (Reply(text, "text/plain"), packed):
+        asking = web(serve({"/robots.txt": robots, "/b": Reply("x")}))
+        with pytest.raises(Unfit, match="asks not to be asked"):
+            asking.ask(f"{HOME}/a", "page")
+        assert asking.ask(f"{HOME}/b", "page").text == "x"
+
+
+def test_a_robots_txt_may_lie_elsewhere_on_the_site(serve: Callable[..., Server]) -> None:
+    moved = Reply("", status=301, headers={"Location": "/robots2.txt"})
+    server = serve({"/robots.txt": moved, "/robots2.txt": Reply(FORBIDDING, "text/plain")})
+    with pytest.raises(Unfit, match="asks not to be asked"):
+        web(server).ask(f"{HOME}/a", "page")
+    assert server.paths == ["/robots.txt", "/robots2.txt"]
+
+
+def test_who_asks_to_be_asked_once_a_week_is_left_in_peace(serve: Callable[..., Server]) -> None:
+    robots = Reply("User-agent: *\nCrawl-delay: 6000000\n", "text/plain")
+    server = serve({"/robots.txt": robots, "/img.museum.example/robots.txt": robots})
+    hand = Hand()
+    with pytest.raises(Barred, match=r"asks for 6e\+06 s between two requests, more than we wait"):
+        web(server, hand=hand).ask(f"{HOME}/a", "page")
+    with pytest.raises(PassingTrouble, match="more than we wait"):
+        web(server, hand=hand).ask("https://img.museum.example/a", "page")
+    assert len(server.asked) == 2 and sum(hand.slept) < 10
 
 
 def test_the_pace_is_kept_with_jitter_and_by_the_robots_delay(
@@ -194,6 +268,22 @@ def test_who_is_refused_again_and_again_stops(serve: Callable[..., Server]) -> N
     assert server.paths[1:] == ["/0", "/1", "/2"]
 
 
+@pytest.mark.parametrize(("status", "error"), [(403, Barred), (500, TemporaryError)])
+def test_of_one_painting_every_picture_may_fail(
+    status: int, error: type[Exception], serve: Callable[..., Server]
+) -> None:
+    """Three addresses of one are one failure; three paintings mean more, whatever pages say."""
+    pages = {f"/{n}{size}.jpg": Reply("", status=status) for n in range(3) for size in "abc"}
+    asking = web(serve(pages | {f"/{n}": Reply("x") for n in range(3)}))
+    for n, size in itertools.product(range(3), "abc"):
+        asking.ask(f"{HOME}/{n}", "page")
+        wanted = error if (n, size) == (2, "a") else PassingTrouble
+        with pytest.raises(wanted):
+            asking.ask(f"{HOME}/{n}{size}.jpg", "picture", of=str(n))
+        if wanted is error:
+            break
+
+
 def test_nothing_is_asked_twice_not_even_what_was_refused(serve: Callable[..., Server]) -> None:
     shelf = Shelf()
     server = serve({"/a": Reply("hello"), "/p.jpg": Reply(JPEG, "image/jpeg")})
@@ -261,16 +351,44 @@ def test_a_damaged_cache_is_asked_for_again(serve: Callable[..., Server]) -> Non
 
 def test_a_budget_ends_a_crawl_before_it_is_overdrawn(serve: Callable[..., Server]) -> None:
     pages: dict[str, Page] = {f"/{n}": Reply("x" * 600) for n in range(9)}
-    asking = web(serve(pages), budget=Budget(bytes=1500))
+    asking = web(serve(pages), budget=Budget(bytes=2200))
     asking.ask(f"{HOME}/0", "page")
     asking.ask(f"{HOME}/1", "page")
-    with pytest.raises(Spent, match=r"budget of 0\.0015 MB"):
+    with pytest.raises(Spent, match=r"budget of 0\.0022 MB"):
         asking.ask(f"{HOME}/2", "page")
-    asking = web(serve(pages), budget=Budget(seconds=2.5))
+    hand = Hand()
+    asking = web(serve(pages), hand=hand, budget=Budget(seconds=2.5))
     with pytest.raises(Spent, match="budget of 2 s"):
         for n in range(9):
             asking.ask(f"{HOME}/{n}", "page")
     assert asking.spent.pages == 2  # and robots.txt: three requests
+    hand.seconds += 1
+    with pytest.raises(Spent, match="budget of 2 s"):
+        asking.ask(f"{HOME}/0", "page")  # nor does the cache go on for ever
+
+
+def test_what_comes_for_nothing_counts_towards_the_budget(serve: Callable[..., Server]) -> None:
+    """Without a word on its length, and each of them refused as too large."""
+    pages = {f"/{n}": chunked(itertools.repeat(bytes(10_000), 50), "image/jpeg") for n in range(9)}
+    limits = replace(LIMITS, picture_bytes=200_000)
+    asking = web(serve(pages), limits=limits, budget=Budget(bytes=1_000_000))
+    with pytest.raises(Spent, match="budget of 1 MB is used up"):
+        for n in range(9):
+            with pytest.raises(Unfit, match=r"over 0\.2 MB"):
+                asking.ask(f"{HOME}/{n}", "picture")
+    assert 1_000_000 <= asking.spent.bytes < 1_100_000
+
+
+def test_a_call_after_a_kill_knows_what_the_answers_took(serve: Callable[..., Server]) -> None:
+    shelf, server = Shelf(), serve({"/a": Reply("x" * 600), "/gone": Reply("x", status=404)})
+    spent = []
+    for _ in range(2):
+        asking = web(server, shelf)
+        for path, kind in (("robots.txt", "robots"), ("a", "page"), ("gone", "page")):
+            with contextlib.suppress(Unfit):
+                asking.ask(f"{HOME}/{path}", kind)  # type: ignore[arg-type]
+        spent.append(asking.spent.bytes)
+    assert spent[0] == spent[1] > 900 and asking.spent.asked == 0
 
 
 # -- hostile
@@ -292,7 +410,7 @@ def chunked(pieces: Iterator[bytes], type: str, **headers: str) -> Page:
 
 
 def cut_short(handler: Any) -> None:
-    Reply(b"x" * 100, headers={"Content-Length": "500"})(handler)
+    Reply(b"x" * 100, "image/jpeg", headers={"Content-Length": "500"})(handler)
     handler.close_connection = True
 
 
@@ -305,6 +423,10 @@ def redirect(to: str) -> Reply:
     return Reply("", status=302, headers={"Location": to})
 
 
+def with_a_strange_chunk(handler: Any) -> None:
+    handler.wfile.write(CHUNKED + b"\r\nno number\r\n")
+
+
 BOMB = gzip.compress(bytes(50_000_000), 9)
 HUGE = {"Content-Length": str(10**15)}
 
@@ -314,6 +436,7 @@ WORST: dict[str, tuple[Page, Any, str]] = {
     "to the metadata": (redirect("http://169.254.169.254/latest/"), "page", "leads off A museum"),
     "to a file": (redirect("file:///etc/passwd"), "page", "neither http nor https"),
     "to another port": (redirect("https://museum.example:22/"), "page", "port 22"),
+    "to nowhere": (redirect("http://[bad"), "page", "redirected to what is not an address"),
     "with a name": (redirect("https://museum.example@evil.example/"), "page", "a user's name"),
     "in a circle": (redirect("/x"), "page", "more than 5 redirects"),
     "a page for a picture": (Reply("<html>"), "picture", "a web page instead of a picture"),
@@ -343,6 +466,19 @@ WORST: dict[str, tuple[Page, Any, str]] = {
 }  # fmt: skip
 
 
+def test_the_body_of_a_redirect_is_not_read(serve: Callable[..., Server]) -> None:
+    def page(handler: Any) -> None:
+        handler.wfile.write(CHUNKED.replace(b"200", b"302") + b"Location: /y\r\n")
+        handler.wfile.write(b"Content-Encoding: gzip\r\n\r\n%x\r\n" % len(BOMB) + BOMB)
+
+    asking = web(serve({"/x": page, "/y": Reply("here")}))
+    assert asking.ask(f"{HOME}/x", "page").text == "here"
+    assert asking.spent.bytes < len(BOMB)
+
+
+LASTING = ("a program", "said to be huge", "endless", "gone")
+
+
 @pytest.mark.parametrize("how", WORST)
 def test_the_worst_is_refused_with_its_reason(how: str, serve: Callable[..., Server]) -> None:
     page, kind, words = WORST[how]
@@ -355,41 +491,86 @@ def test_the_worst_is_refused_with_its_reason(how: str, serve: Callable[..., Ser
     before = len(server.asked)
     with pytest.raises(Unfit, match=words):
         asking.ask(f"{HOME}/x", kind)
-    assert len(server.asked) == before  # it is not asked for again
+    # What may be a fence's, and gone tomorrow, is asked for again.
+    assert (len(server.asked) == before) == isinstance(caught.value, Lasting) == (how in LASTING)
 
 
-def test_a_body_that_trickles_is_given_up(serve: Callable[..., Server]) -> None:
-    """Each byte comes in time; together they never would. The clock is ours."""
-    asking = web(serve({"/x": chunked(itertools.repeat(b"x"), "image/jpeg")}), hand=Hand(tick=30.0))
-    with pytest.raises(Unfit, match="not whole after 900 s: too slow"):
-        asking.ask(f"{HOME}/x", "picture")
+CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n"
+TRICKLES = {
+    "headers": (b"HTTP/1.1 200 OK\r\nX-Long: ", b"x", "no answer within 0.3 s"),
+    "a body": (CHUNKED + b"\r\n", b"1\r\nx\r\n", "not whole after 0.3 s: too slow"),
+    "a closed body": (CHUNKED + b"Connection: close\r\n\r\n", b"1\r\nx\r\n", "not whole after 0.3"),
+    "the length of a chunk": (CHUNKED + b"\r\n5", b";", "not whole after 0.3 s: too slow"),
+    "trailers": (CHUNKED + b"\r\n5\r\nhello\r\n0\r\n", b"x: y\r\n", "not whole after 0.3 s"),
+}
 
 
-def test_headers_that_trickle_are_given_up(serve: Callable[..., Server]) -> None:
-    """They never end and are never silent for long; a watch cuts the connection."""
+@pytest.mark.parametrize("what", TRICKLES)
+def test_what_trickles_is_given_up(what: str, serve: Callable[..., Server]) -> None:
+    """It never ends and is never silent for long; a watch cuts the connection."""
+    beginning, more, words = TRICKLES[what]
     is_over = threading.Event()
 
     def page(handler: Any) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        handler.wfile.write(beginning)
         while not is_over.wait(0.01):
-            handler.wfile.write(b"x")
+            handler.wfile.write(more)
 
-    server = serve({"/x": page, "/robots.txt": Reply("", "text/plain")})
-    asking = web(server, limits=replace(LIMITS, headers_seconds=0.2, tries=1))
-    with pytest.raises(PassingTrouble, match=r"no answer within 0\.2 s"):
-        asking.ask(f"{HOME}/x", "page")
+    limits = replace(LIMITS, headers_seconds=0.3, picture_seconds=0.3, tries=1)
+    asking = web(serve({"/x": page}), limits=limits)
+    with pytest.raises(PassingTrouble, match=words):
+        asking.ask(f"{HOME}/x", "picture")
     is_over.set()
 
 
+def test_a_handshake_that_trickles_is_given_up() -> None:
+    """Of TLS, which takes the socket away from whoever opened it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def trickle() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"\x16\x03\x03\x40\x00")  # a record of 16 KB
+                while True:
+                    connection.sendall(b"x")
+                    time.sleep(0.01)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        asking = web(url, limits=replace(LIMITS, headers_seconds=0.3, tries=1))
+        with pytest.raises(PassingTrouble, match=r"no answer within 0\.3 s"):
+            asking.ask(f"{HOME}/api/x")
+
+
+@pytest.mark.parametrize("beginning", [b"\r\n5\r\nhello\r\n0\r\n", b""])
+def test_endless_trailers_or_headers_are_a_bomb(
+    beginning: bytes, serve: Callable[..., Server]
+) -> None:
+    def page(handler: Any) -> None:
+        handler.wfile.write(CHUNKED + beginning)
+        for _ in range(1000):
+            handler.wfile.write(b"x: " + b"y" * 60_000 + b"\r\n")
+
+    asking = web(serve({"/x": page}), limits=replace(LIMITS, picture_bytes=1_000_000))
+    with pytest.raises(Unfit, match=r"over 1 MB.*endless, or a bomb"):
+        asking.ask(f"{HOME}/x", "picture")
+    assert asking.spent.bytes < 1_400_000
+
+
 @pytest.mark.parametrize(
-    ("page", "words"), [(cut_short, "400 more expected"), (hangs_up, "no answer")]
+    ("page", "words"),
+    [
+        (cut_short, "400 more expected"),
+        (hangs_up, "no answer"),
+        (with_a_strange_chunk, "no answer"),
+    ],
 )
 def test_a_broken_connection_is_tried_again(
     page: Page, words: str, serve: Callable[..., Server]
 ) -> None:
     server = serve({"/x": page})
     with pytest.raises(PassingTrouble, match=f"{words}.*5 times"):
-        web(server).ask(f"{HOME}/x", "page")
+        web(server).ask(f"{HOME}/x", "picture")
     assert server.paths.count("/x") == 5
 
 
@@ -405,11 +586,14 @@ def test_a_certificate_that_proves_nothing_is_not_believed(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     server = serve({"/x": Reply("secret")}, wrap=self_signed(tmp_path))
-    with pytest.raises(Unfit, match=r"the host cannot prove who it is \(TLS: .*self-signed"):
-        web(server).ask(f"{HOME}/x", "page")
-    assert server.asked == []
+    shelf, words = Shelf(), "the host cannot prove who it is"
+    with pytest.raises(TemporaryError, match=rf"robots\.txt: {words} \(TLS: .*self-signed"):
+        web(server, shelf).ask(f"{HOME}/x", "page")
+    with pytest.raises(Unfit, match=words):
+        web(server, shelf).ask(f"{HOME}/api/x")
+    assert (server.asked, shelf) == ([], {})  # the next time it may prove it
     plain = serve({"/x": Reply("secret")})
-    with pytest.raises(Unfit, match="cannot prove who it is"):
+    with pytest.raises(TemporaryError, match=words):
         web(plain.url.replace("http:", "https:")).ask(f"{HOME}/x", "page")
 
 
@@ -486,6 +670,13 @@ def test_a_name_that_leads_to_this_machine_is_not_connected_to(
     assert public_addresses("localhost", port, {f"localhost:{port}"})  # what --source-url names
 
 
+@pytest.mark.parametrize("label", ["a.", "a" * 70])
+def test_a_name_that_is_none_is_refused(label: str) -> None:
+    asking = Web(SITE, "x", Cache(Shelf(), "c/"), BEGAN, limits=LIMITS, clock=Hand().clock)
+    with pytest.raises(Unfit, match="not the name of a host"):
+        asking.ask(f"https://{label}.museum.example/x.jpg", "picture")
+
+
 def test_the_environment_neither_lends_a_proxy_nor_a_password(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -520,6 +711,8 @@ def test_addresses_are_written_in_one_way() -> None:
     assert asking.checked(f"{HOME}/a.jpg!Large.jpg") == f"{HOME}/a.jpg!Large.jpg"
     with pytest.raises(Unfit, match="not an address"):
         asking.checked("https://[::1/x")
+    with pytest.raises(Unfit, match="not an address"):
+        asking.checked(f"{HOME}/\ud800")
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1", "ftp://x", "http://", "http://u@h", "http://h:x"])
