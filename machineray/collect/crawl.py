@@ -44,10 +44,12 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
 
     Raises:
         Changed: the site's pages are not as we know them, and nothing was found before.
-        TemporaryError: the site is down, or asks to wait long.
+        TemporaryError: the site is down, or asks to wait long, or gave no painting for such a
+            reason: the same command asks again.
         InputError: its first pages cannot be used.
     """
     kept, seen, of_artist = 0, set[str](), Counter[str]()
+    passing = ""  # the last trouble of this kind
     try:
         for found in site.paintings(web.ask, wanted):
             if not isinstance(found, Candidate):
@@ -60,6 +62,7 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
             try:
                 yield _painting(site, web, found, admitted(found, wanted), admit)
             except (Unfit, Unproven) as error:
+                passing = str(error) if isinstance(error, PassingTrouble) else passing
                 yield Turned(found.url, str(error))
                 continue
             kept += 1
@@ -79,6 +82,9 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
         if not kept:
             raise
         yield Turned(site.name, f"it ends here: {error}")
+    else:
+        if passing and not kept:
+            raise TemporaryError(f"{site.name}: no painting could be had: {passing}; {LATER}")
     asked = f"{web.spent.pages} pages and {web.spent.pictures} pictures asked for"
     yield Said(f"{site.name}: {kept} paintings; {asked}, {web.spent.bytes / 1e6:.1f} MB")
 

@@ -523,25 +523,6 @@ def test_what_trickles_is_given_up(what: str, serve: Callable[..., Server]) -> N
     is_over.set()
 
 
-def test_a_handshake_that_trickles_is_given_up() -> None:
-    """Of TLS, which takes the socket away from whoever opened it."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def trickle() -> None:
-            connection, _ = server.accept()
-            with connection, contextlib.suppress(OSError):
-                connection.sendall(b"\x16\x03\x03\x40\x00")  # a record of 16 KB
-                while True:
-                    connection.sendall(b"x")
-                    time.sleep(0.01)
-
-        threading.Thread(target=trickle, daemon=True).start()
-        url = f"https://127.0.0.1:{server.getsockname()[1]}"
-        asking = web(url, limits=replace(LIMITS, headers_seconds=0.3, tries=1))
-        with pytest.raises(PassingTrouble, match=r"no answer within 0\.3 s"):
-            asking.ask(f"{HOME}/api/x")
-
-
 @pytest.mark.parametrize("beginning", [b"\r\n5\r\nhello\r\n0\r\n", b""])
 def test_endless_trailers_or_headers_are_a_bomb(
     beginning: bytes, serve: Callable[..., Server]
