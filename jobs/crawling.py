@@ -15,7 +15,13 @@ from machineray import __version__
 from machineray.collect.addresses import checked_mirror
 from machineray.collect.painting import LIFE_YEARS, Said, Site, Step, Turned, Wanted
 from machineray.collect.sites.table import site_named
-from machineray.errors import ConfigurationError, InputError, NotFoundError, UsageError
+from machineray.errors import (
+    ConfigurationError,
+    InputError,
+    NotFoundError,
+    TemporaryError,
+    UsageError,
+)
 from machineray.log import Event, Note, Progress
 from machineray.quantities import bytes_of, seconds_of
 from machineray.runs import CACHE, Output, Plan, Row, StageRun, json_bytes, json_lines
@@ -77,7 +83,7 @@ def crawl_task(job: Job, crawl: Crawl, merge_rows: Callable[[list[Row]], list[Ro
             names = ", ".join(site.name for site in crawl.sites)
             raise InputError(
                 f"{names}: no painting was found that is wanted and free; the reasons are in "
-                f"{job.output.key('_failed/')}"
+                f"{job.output.key('_failed/')}; to ask again begin a new run (--run NAME)"
             )
         rows = merge_rows(records)
         yield "CREDITS.csv", credits_csv(rows)
@@ -141,12 +147,26 @@ def _done(output: StageRun, kept: "Kept", seen: set[str]) -> Done:
 
 
 def estimates(job: Job, crawl: Crawl) -> Iterator[Event]:
-    """What a crawl would ask for, site by site; a page or two of each are asked to know it."""
+    """What a crawl would ask for, site by site; a page or two of each are asked to know it.
+
+    InputError when no site can be estimated.
+    """
     check_packages()
+    from machineray.collect.answers import Changed
+    from machineray.collect.limits import Spent
+
     pages = size = 0
+    unknown = []
     for site in crawl.sites:
         web = opened(job, crawl, site, datetime.now(UTC))
-        found = site.estimate(web.ask, crawl.wanted)
+        try:
+            found = site.estimate(web.ask, crawl.wanted)
+        except (InputError, TemporaryError, Spent) as error:
+            unknown.append(site.name)
+            if isinstance(error, Changed):  # as in a crawl: it may have been a fence's
+                web.forget(error.url)
+            yield Note(f"{site.name}: nobody can say: {error}")
+            continue
         pages += found.pages + found.pictures
         size += found.bytes
         duration = _duration((found.pages + found.pictures) * site.seconds)
@@ -155,7 +175,11 @@ def estimates(job: Job, crawl: Crawl) -> Iterator[Event]:
             f"{found.bytes / 1e6:,.0f} MB, {duration} at {site.seconds:g} s a "
             f"request ({found.text}); {web.spent.asked} asked to know it"
         )
-    yield Note(f"in all about {pages:,} requests and {size / 1e6:,.0f} MB; nothing was collected")
+    if len(unknown) == len(crawl.sites):
+        raise InputError(f"{', '.join(unknown)}: nothing is known of what it would ask for")
+    but = f" without {', '.join(unknown)}" if unknown else ""
+    told = f"in all{but} about {pages:,} requests and {size / 1e6:,.0f} MB"
+    yield Note(f"{told}; nothing was collected")
 
 
 def _duration(seconds: float) -> str:
