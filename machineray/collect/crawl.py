@@ -126,17 +126,17 @@ def _row(
     site: Site, found: Candidate, admission: Admission, picture: Answer, row: dict[str, Any]
 ) -> dict[str, Any]:
     """A catalog row with the line of the ledger in it."""
+    page, path = _page(found)
     return {
         **row,
-        "file": f"{site.name}{urlsplit(found.url).path}",
+        "file": f"{site.name}{path}",
         "title": found.title[:LONGEST],
         "artist": found.artist[:LONGEST],
         "year": found.year,
         "born": found.born,
         "died": found.died,
         "source": found.museum or site.title,
-        # A link in pages for people: what a site gives for one has to be one.
-        "source_url": found.url if found.url.startswith("https://") else found.evidence.url,
+        "source_url": page,
         "picture_url": picture.url,
         "rights": found.label[:LONGEST],
         "rule": admission.rule,
@@ -144,6 +144,15 @@ def _row(
         "fetched": found.evidence.fetched,
         "evidence": {"url": found.evidence.url, "sha256": found.evidence.sha256},
     }
+
+
+def _page(found: Candidate) -> tuple[str, str]:
+    """(the painting's page, its path): a link in pages for people, so that it has to be one."""
+    try:
+        path = urlsplit(found.url).path
+    except ValueError:  # https://[
+        return found.evidence.url, urlsplit(found.evidence.url).path
+    return found.url if found.url.startswith("https://") else found.evidence.url, path
 
 
 def _file_name(url: str) -> str:
