@@ -1,7 +1,7 @@
 """Addresses of a site: its own words for them, where they are really asked, and what is not its."""
 
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from machineray.collect.answers import Unfit
 from machineray.collect.painting import Site
@@ -36,6 +36,14 @@ class Addresses:
         if port not in (None, 443 if parts.scheme == "https" else 80):
             raise Unfit(f"{url}: port {port} is not where web pages are: not asked")
         return f"https://{host}{path}{query}"  # also where a page says http
+
+    def linked(self, at: str, location: str) -> str:
+        """Where a redirect from one of the addresses leads; Unfit when that is off the site."""
+        try:
+            target = urljoin(self.actual(at), location)
+        except ValueError as error:
+            raise Unfit(f"{location}: not an address: {error}") from error
+        return self.checked(target)
 
     def actual(self, url: str) -> str:
         """Where the address is really asked: at the mirror, if there is one.

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 
@@ -100,7 +100,7 @@ class Web:
             self._count(answer)
         else:
             self._keep(answer)
-        return answer
+        return _usable(answer)
 
     def _keep(self, answer: Answer) -> None:
         self.cache.keep(answer)
@@ -266,11 +266,9 @@ class Web:
 
     def _redirected(self, at: str, location: str, kind: Kind) -> str:
         try:
-            target = self.addresses.checked(urljoin(self.addresses.actual(at), location))
+            target = self.addresses.linked(at, location)
             if kind != "robots":  # which nothing forbids, and which would ask for itself
                 self._check_robots(target)
-        except ValueError as error:
-            raise Unfit(f"{at}: redirected to what is not an address: {error}") from error
         except Unfit as error:
             raise type(error)(f"{at}: redirected: {error}") from error
         return target

@@ -131,6 +131,7 @@ class Watch:
 
     def __enter__(self) -> Self:
         self._guard.watch = self
+        self._guard.is_late.clear()
         for connection in set(self._guard.opened):
             if connection.sock is not None:
                 self._guard.hold(connection.sock)
@@ -149,7 +150,6 @@ class Watch:
         A server that sends byte by byte is never silent: no other limit would end it.
         """
         late = self._guard.is_late
-        late.clear()
         timer = threading.Timer(seconds, self._guard.cut)
         timer.daemon = True
         timer.start()
@@ -157,13 +157,13 @@ class Watch:
             yield
         except Exception as error:
             if late.is_set():
-                raise Late(f"no answer within {seconds:g} s") from error
+                raise Late(f"none within {seconds:g} s") from error
             raise
         finally:
             timer.cancel()
             timer.join()  # or it would cut what comes after
         if late.is_set():
-            raise Late(f"no answer within {seconds:g} s")
+            raise Late(f"none within {seconds:g} s")
 
 
 class _Adapter(HTTPAdapter):
