@@ -79,7 +79,7 @@ def test_a_robots_txt_that_cannot_be_read_forbids_everything(
     how: str, serve: Callable[..., Server]
 ) -> None:
     """At home that is the end; of another host's pictures the crawl goes on without."""
-    limits = replace(LIMITS, page_seconds=0.2)
+    limits = replace(LIMITS, page_seconds=0.4 if how == "too slow" else 60.0)
     server = serve({"/robots.txt": UNREADABLE[how], "/a": Reply("x")})
     with pytest.raises(
         TemporaryError, match=r"robots\.txt.*: without it nothing is asked; what is"

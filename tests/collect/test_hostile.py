@@ -146,10 +146,10 @@ def test_what_trickles_is_given_up(what: str, serve: Callable[..., Server]) -> N
         while not is_over.wait(0.01):
             handler.wfile.write(more)
 
-    limits = replace(LIMITS, headers_seconds=0.3, picture_seconds=0.3, tries=1)
-    asking = web(serve({"/x": page}), limits=limits)
+    limit = "headers_seconds" if what == "headers" else "picture_seconds"
+    asking = web(serve({"/api/x": page}), limits=replace(LIMITS, **{limit: 0.3}, tries=1))
     with pytest.raises(PassingTrouble, match=words):
-        asking.ask(f"{HOME}/x", "picture")
+        asking.ask(f"{HOME}/api/x", "picture")
     is_over.set()
 
 
