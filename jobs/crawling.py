@@ -15,7 +15,13 @@ from machineray import __version__
 from machineray.collect.addresses import checked_mirror
 from machineray.collect.painting import LIFE_YEARS, Said, Site, Step, Turned, Wanted, plain
 from machineray.collect.sites.table import site_named
-from machineray.errors import ConfigurationError, InputError, NotFoundError, UsageError
+from machineray.errors import (
+    ConfigurationError,
+    InputError,
+    NotFoundError,
+    TemporaryError,
+    UsageError,
+)
 from machineray.log import Event, Note, Progress
 from machineray.quantities import bytes_of, seconds_of
 from machineray.runs import CACHE, Output, Plan, Row, StageRun, json_bytes, json_lines
@@ -88,12 +94,10 @@ def _nothing(job: Job, crawl: Crawl) -> str:
     """Why there is no painting, where anything says so."""
     names = ", ".join(site.name for site in crawl.sites)
     whose = " by " + " or ".join(crawl.wanted.artists) if crawl.wanted.artists else ""
-    refused = job.output.progress().refused
-    why = (
-        f"the reasons are in {job.output.key('_failed/')}"
-        if refused
-        else "none was refused either: ask for other artists or years, or another --source"
-    )
+    why = "none was refused either: ask for other artists or years, or another --source"
+    if job.output.progress().refused:
+        failed = job.output.key("_failed/")
+        why = f"the reasons are in {failed}; to ask again begin a new run (--run NAME)"
     return f"{names}: no painting{whose} was found that is wanted and free; {why}"
 
 
@@ -150,12 +154,26 @@ def _done(output: StageRun, kept: "Kept", seen: set[str]) -> Done:
 
 
 def estimates(job: Job, crawl: Crawl) -> Iterator[Event]:
-    """What a crawl would ask for, site by site; a page or two of each are asked to know it."""
+    """What a crawl would ask for, site by site; a page or two of each are asked to know it.
+
+    InputError when no site can be estimated.
+    """
     check_packages()
+    from machineray.collect.answers import Changed
+    from machineray.collect.limits import Spent
+
     pages = size = 0
+    unknown = []
     for site in crawl.sites:
         web = opened(job, crawl, site, datetime.now(UTC))
-        found = site.estimate(web.ask, crawl.wanted)
+        try:
+            found = site.estimate(web.ask, crawl.wanted)
+        except (InputError, TemporaryError, Spent) as error:
+            unknown.append(site.name)
+            if isinstance(error, Changed):  # as in a crawl: it may have been a fence's
+                web.forget(error.url)
+            yield Note(f"{site.name}: nobody can say: {error}")
+            continue
         pages += found.pages + found.pictures
         size += found.bytes
         duration = _duration((found.pages + found.pictures) * site.seconds)
@@ -164,7 +182,11 @@ def estimates(job: Job, crawl: Crawl) -> Iterator[Event]:
             f"{found.bytes / 1e6:,.0f} MB, {duration} at {site.seconds:g} s a "
             f"request ({found.text}); {web.spent.asked} asked to know it"
         )
-    yield Note(f"in all about {pages:,} requests and {size / 1e6:,.0f} MB; nothing was collected")
+    if len(unknown) == len(crawl.sites):
+        raise InputError(f"{', '.join(unknown)}: nothing is known of what it would ask for")
+    but = f" without {', '.join(unknown)}" if unknown else ""
+    told = f"in all{but} about {pages:,} requests and {size / 1e6:,.0f} MB"
+    yield Note(f"{told}; nothing was collected")
 
 
 def _duration(seconds: float) -> str:

@@ -213,6 +213,7 @@ def test_sources_are_listed_with_their_terms() -> None:
         assert f"{row['name']}: {row['title']}" in text
         assert row["terms_url"].startswith("https://") and row["terms_url"] in text
         assert row["terms"] and row["rights"]
+        assert all(api in text for api in row["open_api"])
 
 
 def test_doctor(tmp_path: Path) -> None:

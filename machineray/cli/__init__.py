@@ -172,13 +172,15 @@ def sources(output: As = Format.text) -> None:
 
     lines, rows = [], []
     for site in SITES:
+        but = f", but for its API for programs: {', '.join(site.open_api)}" * bool(site.open_api)
         lines += [
             f"{site.name}: {site.title}, {site.home}",
             f"    takes: {site.rights}",
             f"    terms: {site.terms} ({site.terms_url})",
             f"    asked: once in {site.seconds:g} s a host",
+            f"    robots.txt: obeyed{but}",
         ]
-        told = ("name", "title", "home", "rights", "terms", "terms_url", "seconds")
+        told = ("name", "title", "home", "rights", "terms", "terms_url", "seconds", "open_api")
         rows.append({name: getattr(site, name) for name in told})
     answer(output, lines, rows)
 

@@ -1,7 +1,7 @@
 """Addresses of a site: its own words for them, where they are really asked, and what is not its."""
 
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from machineray.collect.answers import Unfit
 from machineray.collect.painting import Site
@@ -22,6 +22,8 @@ class Addresses:
         try:
             parts = urlsplit(url.strip())
             host, port = (parts.hostname or "").lower(), parts.port
+            path = quote(parts.path or "/", safe="/%!:;@&=+$,~*'()-._")
+            query = f"?{quote(parts.query, safe=_QUERY)}" if parts.query else ""
         except ValueError as error:
             raise Unfit(f"{url}: not an address: {error}") from error
         is_own = any(_is_host(host, pattern) for pattern in self.site.hosts)
@@ -33,9 +35,15 @@ class Addresses:
             raise Unfit(f"{url}: leads off {self.site.title}, to {host or 'nowhere'}: not asked")
         if port not in (None, 443 if parts.scheme == "https" else 80):
             raise Unfit(f"{url}: port {port} is not where web pages are: not asked")
-        path = quote(parts.path or "/", safe="/%!:;@&=+$,~*'()-._")
-        query = f"?{quote(parts.query, safe=_QUERY)}" if parts.query else ""
         return f"https://{host}{path}{query}"  # also where a page says http
+
+    def linked(self, at: str, location: str) -> str:
+        """Where a redirect from one of the addresses leads; Unfit when that is off the site."""
+        try:
+            target = urljoin(self.actual(at), location)
+        except ValueError as error:
+            raise Unfit(f"{location}: not an address: {error}") from error
+        return self.checked(target)
 
     def actual(self, url: str) -> str:
         """Where the address is really asked: at the mirror, if there is one.

@@ -13,15 +13,15 @@ Kind = Literal["page", "data", "picture", "robots"]
 
 
 class Unfit(InputError):
-    """One address cannot be used, and why; the crawl goes on. `is_passing`: it may work later."""
+    """One address cannot be used, and why; the crawl goes on, and asks again in the next one."""
 
-    is_passing = False
+
+class Lasting(Unfit):
+    """The same, and it stays so: it is kept, and for a day not asked for again."""
 
 
 class PassingTrouble(Unfit):
     """The same, of a site that is slow, broken or away just now."""
-
-    is_passing = True
 
 
 class Barred(InputError):
@@ -45,7 +45,8 @@ class Answer:
     """A body with its address (the site's own, also where a mirror answered) and its time.
 
     `refused` is why the address cannot be used, and stands instead of a body. The body of a picture
-    may lie elsewhere: `kept_at` is its key.
+    may lie elsewhere: `kept_at` is its key. `bytes` is the body's size, `wire_bytes` that of all
+    that came over the wire to have it.
     """
 
     url: str
@@ -58,6 +59,7 @@ class Answer:
     refused: str = ""
     sha256: str = ""
     bytes: int = 0
+    wire_bytes: int = 0
     kept_at: str = ""
 
     @property

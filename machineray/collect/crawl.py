@@ -44,10 +44,12 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
 
     Raises:
         Changed: the site's pages are not as we know them, and nothing was found before.
-        TemporaryError: the site is down, or asks to wait long.
+        TemporaryError: the site is down, or asks to wait long, or gave no painting for such a
+            reason: the same command asks again.
         InputError: its first pages cannot be used.
     """
     kept, seen, of_artist = 0, set[str](), Counter[str]()
+    passing = ""  # the last trouble of this kind
     try:
         for found in site.paintings(web.ask, wanted):
             if not isinstance(found, Candidate):
@@ -61,6 +63,7 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
             try:
                 yield _painting(site, web, found, admitted(found, wanted), admit)
             except (Unfit, Unproven) as error:
+                passing = str(error) if isinstance(error, PassingTrouble) else passing
                 yield Turned(found.url, str(error))
                 continue
             kept += 1
@@ -81,6 +84,9 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
         if not kept:
             raise
         yield Turned(site.name, f"it ends here: {error}")
+    else:
+        if passing and not kept:
+            raise TemporaryError(f"{site.name}: no painting could be had: {passing}; {LATER}")
     asked = f"{web.spent.pages} pages and {web.spent.pictures} pictures asked for"
     yield Said(f"{site.name}: {kept} paintings; {asked}, {web.spent.bytes / 1e6:.1f} MB")
 
@@ -94,7 +100,7 @@ def _painting(site: Site, web: Web, found: Candidate, admission: Admission, admi
     reasons = []
     for address in found.pictures:
         try:
-            picture = web.ask(address, "picture")
+            picture = web.ask(address, "picture", of=found.url)
         except Unfit as error:
             reasons.append(error)
             continue
@@ -122,17 +128,17 @@ def _row(
     site: Site, found: Candidate, admission: Admission, picture: Answer, row: dict[str, Any]
 ) -> dict[str, Any]:
     """A catalog row with the line of the ledger in it."""
+    page, path = _page(found)
     return {
         **row,
-        "file": f"{site.name}{urlsplit(found.url).path}",
+        "file": f"{site.name}{path}",
         "title": found.title[:LONGEST],
         "artist": found.artist[:LONGEST],
         "year": found.year,
         "born": found.born,
         "died": found.died,
         "source": found.museum or site.title,
-        # A link in pages for people: what a site gives for one has to be one.
-        "source_url": found.url if found.url.startswith("https://") else found.evidence.url,
+        "source_url": page,
         "picture_url": picture.url,
         "rights": found.label[:LONGEST],
         "rule": admission.rule,
@@ -140,6 +146,15 @@ def _row(
         "fetched": found.evidence.fetched,
         "evidence": {"url": found.evidence.url, "sha256": found.evidence.sha256},
     }
+
+
+def _page(found: Candidate) -> tuple[str, str]:
+    """(the painting's page, its path): a link in pages for people, so that it has to be one."""
+    try:
+        path = urlsplit(found.url).path
+    except ValueError:  # https://[
+        return found.evidence.url, urlsplit(found.evidence.url).path
+    return found.url if found.url.startswith("https://") else found.evidence.url, path
 
 
 def _file_name(url: str) -> str:

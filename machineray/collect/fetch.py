@@ -9,29 +9,21 @@ addresses, only so many bytes for so long, only what was asked for.
 """
 
 import random
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 
 from machineray.collect.addresses import Addresses, checked_mirror, host_and_port, path_of
-from machineray.collect.answers import (
-    Answer,
-    Barred,
-    Cache,
-    Kind,
-    PassingTrouble,
-    Unfit,
-    answer_of,
-)
-from machineray.collect.guard import guarded_session, watched
-from machineray.collect.limits import Budget, Clock, Limits, Spending, Spent
+from machineray.collect.answers import Answer, Barred, Cache, Kind, Lasting, PassingTrouble, Unfit
+from machineray.collect.bodies import Refused, check_status, length_of, read_answer, too_large
+from machineray.collect.guard import Late, Watch, guarded_session
+from machineray.collect.limits import Budget, Clock, Failures, Limits, Spending, Spent
 from machineray.collect.painting import Site
 from machineray.collect.robots import Robots, parsed_robots
-from machineray.collect.wire import Unpacker, Wait, retry_after, translated
+from machineray.collect.wire import Wait, translated
 from machineray.errors import TemporaryError, UsageError
 
 AGENT = "machineray"
@@ -43,14 +35,6 @@ ACCEPT = {
     "picture": "image/*",
     "robots": "text/plain",
 }
-# What servers call the kinds; a picture's bytes are looked at anyway.
-TYPES = {
-    "page": ("text/html", "application/xhtml+xml"),
-    "data": ("application/json", "application/ld+json", "text/json", "text/javascript"),
-    "picture": ("image/", "application/octet-stream", "binary/octet-stream"),
-    "robots": ("text/plain", "text/html", "application/octet-stream"),
-}
-CALLED = {"page": "a web page", "data": "JSON", "picture": "a picture", "robots": "text"}
 
 
 @dataclass
@@ -76,12 +60,15 @@ class Web:
         self._next: dict[str, float] = {}  # host -> when it may be asked again
         self._robots: dict[str, Robots] = {}
         self._seen: set[str] = set()
-        self._troubles = self._refusals = 0
+        # Pages and pictures apart: a site may give the ones and refuse the others.
+        self._failures = {is_picture: Failures() for is_picture in (True, False)}
         allowed = {host_and_port(self.mirror)} if self.mirror else set()
         self._session = guarded_session(allowed)
 
-    def ask(self, url: str, kind: Kind = "data") -> Answer:
+    def ask(self, url: str, kind: Kind = "data", of: str = "") -> Answer:
         """The answer of an address of the site: from the cache, or from the site.
+
+        `of`: whose picture it is. Several addresses of one painting that fail are one failure.
 
         Raises:
             Unfit: this address cannot be used, and why.
@@ -90,33 +77,54 @@ class Web:
             Spent: the budget is used up.
         """
         url = self.addresses.checked(url)
+        self._check_time()
         known = self.cache.find(url)
         if known and self._is_fresh(known):
-            self._count(known)
+            self._count(known, known.wire_bytes)
             return _usable(known)
-        if kind != "robots" and not self._robots_of(url).allows(path_of(url)):
-            raise Unfit(f"{url}: the site's robots.txt asks not to be asked for this")
-        self._check_budget()
+        if kind != "robots":
+            self._check_robots(url)
+        self._check_room(1)
+        before = self.spent.bytes
         try:
             answer = self._persistently(url, kind, known)
-        except _Refused:
-            raise
-        except PassingTrouble as error:
-            self._troubles += 1
-            if self._troubles >= self.limits.troubles:
-                raise TemporaryError(f"{self.site.name} is down: {error}; {LATER}") from error
-            raise
         except Unfit as error:
-            self._troubles = 0
-            refused = Answer(url, kind, self._now(), refused=str(error))
-            self.cache.keep(refused)
-            self._count(refused)
+            if isinstance(error, Lasting):
+                refused = Answer(url, kind, self._now(), refused=str(error))
+                self._keep(replace(refused, wire_bytes=self.spent.bytes - before))
+            self._failed(error, kind, of or url)
             raise
-        self._troubles = self._refusals = 0
-        if kind != "picture":  # those are kept where the caller puts them
-            self.cache.keep(answer)
-        self._count(answer)
+        self._failures[kind == "picture"] = Failures()
+        answer = replace(answer, wire_bytes=self.spent.bytes - before)
+        if kind == "picture":  # those are kept where the caller puts them
+            self._count(answer)
+        else:
+            self._keep(answer)
         return _usable(answer)
+
+    def _keep(self, answer: Answer) -> None:
+        self.cache.keep(answer)
+        self._count(answer)
+
+    def _failed(self, error: Unfit, kind: Kind, of: str) -> None:
+        """Several in a row that fail mean more than each of them: then it is raised."""
+        if kind == "robots":
+            return
+        failures = self._failures[kind == "picture"]
+        if isinstance(error, Refused):
+            failures.refusals.add(of)
+            if len(failures.refusals) >= self.limits.refusals:
+                raise Barred(
+                    f"{self.site.name}: it refuses again and again, the last time {error}: it does "
+                    "not want programs, or not this one; say who you are, with --contact and in a "
+                    "new run (--run NAME), ask the site, or leave this source out"
+                ) from error
+        elif isinstance(error, PassingTrouble):
+            failures.troubles.add(of)
+            if len(failures.troubles) >= self.limits.troubles:
+                raise TemporaryError(f"{self.site.name} is down: {error}; {LATER}") from error
+        else:
+            failures.troubles.clear()
 
     def forget(self, url: str) -> None:
         """Ask for it again the next time: what came was of no use."""
@@ -133,20 +141,41 @@ class Web:
 
     # -- politeness
 
+    def _check_robots(self, url: str) -> None:
+        """Unfit where the rules of the address's host exclude it."""
+        robots = self._robots_of(url)
+        if robots.unread:
+            raise PassingTrouble(f"{url}: {robots.unread}")
+        if not robots.allows(path_of(url)):
+            raise Unfit(f"{url}: the site's robots.txt asks not to be asked for this")
+
     def _robots_of(self, url: str) -> Robots:
         """The rules of the address's host; those of an API that is offered to programs: none."""
         if any(url.startswith(prefix) for prefix in self.site.open_api):
             return Robots()
         host = urlsplit(url).netloc
         if host not in self._robots:
-            try:
-                text = self.ask(f"https://{host}/robots.txt", "robots").text
-            except PassingTrouble as error:  # RFC 9309: what cannot be read forbids everything
-                raise TemporaryError(f"{error}: without it nothing is asked; {LATER}") from error
-            except Unfit:
-                text = ""  # there is none: all is allowed
-            self._robots[host] = parsed_robots(text, AGENT)
+            self._robots[host] = self._asked_robots(host)
         return self._robots[host]
+
+    def _asked_robots(self, host: str) -> Robots:
+        """A host's robots.txt; one that cannot be obeyed ends the crawl only at the site's home."""
+        url, is_home = f"https://{host}/robots.txt", host == urlsplit(self.site.home).netloc
+        try:
+            robots = parsed_robots(self.ask(url, "robots").text, AGENT)
+        except Lasting:  # there is none: all is allowed
+            return Robots()
+        except (Unfit, TemporaryError) as error:  # RFC 9309: what cannot be read forbids everything
+            words = f"{str(error).removesuffix(f'; {LATER}')}: without it nothing is asked"
+            if is_home:
+                raise TemporaryError(f"{words}; {LATER}") from error
+            return Robots(unread=words)
+        if (robots.delay_seconds or 0) <= self.limits.longest_wait_seconds:
+            return robots
+        words = f"{url} asks for {robots.delay_seconds:g} s between two requests, more than we wait"
+        if is_home:
+            raise Barred(f"{self.site.name}: {words}: leave this source out")
+        return Robots(unread=words)
 
     def _wait_for_turn(self, url: str) -> None:
         """Until the host may be asked again: the pace, more or less a quarter."""
@@ -169,23 +198,29 @@ class Web:
             return None
         return self.budget.seconds - (self.clock.monotonic() - self._started)
 
-    def _check_budget(self) -> None:
+    def _check_time(self) -> None:
         left = self._seconds_left()
         if left is not None and left <= 0:
             raise Spent(f"the budget of {self.budget.seconds:.0f} s is used up")
-        if self.budget.bytes is not None and self.spent.bytes >= self.budget.bytes:
+
+    def _check_room(self, size: int) -> None:
+        """Spent when so many bytes more are more than the budget has."""
+        if self.budget.bytes is not None and self.spent.bytes + size > self.budget.bytes:
             raise Spent(f"the budget of {self.budget.bytes / 1e6:g} MB is used up")
 
     def _is_fresh(self, answer: Answer) -> bool:
         age = self.began - datetime.fromisoformat(answer.fetched)
         return age.total_seconds() < FRESH_SECONDS
 
-    def _count(self, answer: Answer) -> None:
-        """Towards the budget, once an address; what another crawl asked for costs nothing."""
+    def _count(self, answer: Answer, wire_bytes: int = 0) -> None:
+        """Towards the budget, once an address; what another crawl asked for costs nothing.
+
+        `wire_bytes` are those that were not counted as they came: in a call before this one.
+        """
         if answer.url in self._seen or datetime.fromisoformat(answer.fetched) < self.began:
             return
         self._seen.add(answer.url)
-        self.spent.bytes += answer.bytes
+        self.spent.bytes += wire_bytes
         self.spent.pictures += answer.kind == "picture"
         self.spent.pages += answer.kind in ("page", "data")
 
@@ -217,24 +252,42 @@ class Web:
         at = url
         for _ in range(self.limits.redirects + 1):
             self._wait_for_turn(at)
-            with translated(at), self._request(at, kind, known if at == url else None) as response:
-                status = response.status_code
-                if status in (301, 302, 303, 307, 308) and response.headers.get("Location"):
-                    at = self._redirected(at, response.headers["Location"])
-                    continue
-                return self._read(url, kind, known, response)
+            there = known if at == url else None
+            with (
+                translated(at),
+                Watch(self._session, self._meter(at, kind)) as watch,
+                self._request(at, kind, there, watch) as response,
+            ):
+                to = response.headers.get("Location", "")
+                if response.status_code not in (301, 302, 303, 307, 308) or not to:
+                    return self._read(url, kind, known, response, watch)
+            at = self._redirected(at, to, kind)
         raise Unfit(f"{url}: more than {self.limits.redirects} redirects: not followed further")
 
-    def _redirected(self, at: str, location: str) -> str:
+    def _redirected(self, at: str, location: str, kind: Kind) -> str:
         try:
-            target = self.addresses.checked(urljoin(self.addresses.actual(at), location))
+            target = self.addresses.linked(at, location)
+            if kind != "robots":  # which nothing forbids, and which would ask for itself
+                self._check_robots(target)
         except Unfit as error:
-            raise Unfit(f"{at}: redirected: {error}") from error
-        if not self._robots_of(target).allows(path_of(target)):
-            raise Unfit(f"{at}: redirected to {target}, which robots.txt asks not to be asked for")
+            raise type(error)(f"{at}: redirected: {error}") from error
         return target
 
-    def _request(self, url: str, kind: Kind, known: Answer | None) -> requests.Response:
+    def _meter(self, url: str, kind: Kind) -> Callable[[int, int], None]:
+        """What counts all that comes for one request, of use or not; it raises what ends it."""
+        limit = self.limits.bytes_of(kind)
+
+        def received(size: int, of_all: int) -> None:
+            self.spent.bytes += size
+            self._check_room(0)
+            if of_all > limit + self.limits.framing_bytes:
+                raise too_large(url, kind, f"over {limit / 1e6:g} MB")
+
+        return received
+
+    def _request(
+        self, url: str, kind: Kind, known: Answer | None, watch: Watch
+    ) -> requests.Response:
         headers = {
             "User-Agent": self.agent,
             "Accept": ACCEPT[kind],
@@ -246,7 +299,7 @@ class Web:
         if known and not known.refused and known.modified:
             headers["If-Modified-Since"] = known.modified
         self.spent.asked += 1
-        with watched(self._session, self.limits.headers_seconds):
+        with watch.most(self.limits.headers_seconds):
             return self._session.get(
                 self.addresses.actual(url),
                 headers=headers,
@@ -256,87 +309,34 @@ class Web:
             )
 
     def _read(
-        self, url: str, kind: Kind, known: Answer | None, response: requests.Response
+        self,
+        url: str,
+        kind: Kind,
+        known: Answer | None,
+        response: requests.Response,
+        watch: Watch,
     ) -> Answer:
-        status = response.status_code
-        if status == 304 and known:
+        if response.status_code == 304 and known:
             return replace(known, fetched=self._now())
-        self._check_status(url, kind, response)
-        type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        is_it = not type or kind == "robots" or any(type.startswith(each) for each in TYPES[kind])
-        if not is_it and not (kind == "data" and type in TYPES["page"]):
-            raise Unfit(f"{url}: {_named(type)} instead of {CALLED[kind]}")
-        body = b"".join(self._pieces(url, kind, response))
-        if not is_it and body.lstrip()[:1] not in (b"{", b"["):  # some call their JSON a page
-            raise Unfit(f"{url}: {_named(type)} instead of {CALLED[kind]}")
-        answer = answer_of(url, kind, self._now(), body, type)
+        check_status(url, kind, response, self.clock.now())
+        self._check_room((length_of(response) or 0) - watch.size)
+        seconds = self.limits.seconds_of(kind)
+        try:
+            with watch.most(seconds):
+                answer = read_answer(url, kind, self._now(), response, self.limits)
+        except Late as error:  # not asked for again at once: it would take as long
+            raise PassingTrouble(f"{url}: not whole after {seconds:g} s: too slow") from error
         return replace(
             answer,
             etag=response.headers.get("ETag", "")[:500],
             modified=response.headers.get("Last-Modified", "")[:100],
         )
 
-    def _check_status(self, url: str, kind: Kind, response: requests.Response) -> None:
-        status = response.status_code
-        if status == 200:
-            return
-        if status in (429, 503) or status >= 500:
-            wait = retry_after(response.headers.get("Retry-After", ""), self.clock.now())
-            raise Wait(f"the site answers {status}", wait, is_busy=status == 429)
-        if status in (401, 403, 451) and kind != "robots":  # which then forbids nothing (RFC 9309)
-            self._refusals += 1
-            if self._refusals >= self.limits.refusals:
-                raise Barred(
-                    f"{self.site.name}: the site answers {status} again and again, the last time "
-                    f"to {url}: it does not want programs, or not this one; say who you are with "
-                    "--contact, ask the site, or leave this source out"
-                )
-            raise _Refused(f"{url}: the site answers {status}: not for us")
-        raise Unfit(f"{url}: the site answers {status}: no such page")
-
-    def _pieces(self, url: str, kind: Kind, response: requests.Response) -> Iterator[bytes]:
-        """The body, unpacked, in pieces; never more and never longer than the limits."""
-        limit, seconds = self.limits.bytes_of(kind), self.limits.seconds_of(kind)
-        if self.budget.bytes is not None:
-            limit = min(limit, max(self.budget.bytes - self.spent.bytes, 0))
-        said = response.headers.get("Content-Length", "")
-        length = int(said) if re.fullmatch(r"\d{1,18}", said) else None
-        if length is not None and length > limit:
-            raise self._too_large(url, kind, length, f"{length / 1e6:.1f} MB")
-        unpack = Unpacker(url, response.headers.get("Content-Encoding", ""))
-        started, wire, size = self.clock.monotonic(), 0, 0
-        while piece := response.raw.read1(1 << 16, decode_content=False):
-            wire += len(piece)
-            if self.clock.monotonic() - started > seconds:
-                raise Unfit(f"{url}: not whole after {seconds:.0f} s: too slow")
-            unpacked = unpack(piece, limit + 1 - size)
-            size += len(unpacked)
-            if size > limit or wire > limit:
-                raise self._too_large(url, kind, max(size, wire), f"over {limit / 1e6:g} MB")
-            yield unpacked
-        if (length is not None and wire < length) or not unpack.is_whole:
-            raise Wait(f"the answer ended early, after {wire} bytes")
-
-    def _too_large(self, url: str, kind: Kind, size: int, words: str) -> Exception:
-        if size <= self.limits.bytes_of(kind):  # so it is the budget that was in the way
-            return Spent(f"the budget of {(self.budget.bytes or 0) / 1e6:g} MB is used up")
-        return Unfit(f"{url}: {words}, more than {CALLED[kind]} may have: endless, or a bomb")
-
-
-class _Refused(PassingTrouble):
-    """401, 403 …: told to us, perhaps not for ever."""
-
 
 def _usable(answer: Answer) -> Answer:
     if answer.refused:
-        raise Unfit(answer.refused)
+        raise Lasting(answer.refused)
     return answer
-
-
-def _named(type: str) -> str:
-    if type in TYPES["page"]:
-        return "a web page"
-    return type[:60]
 
 
 def agent_text(version: str, contact: str) -> str:

@@ -6,12 +6,15 @@ says something else a moment later changes nothing.
 """
 
 import contextlib
+import http.client
+import io
 import ipaddress
 import socket
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -43,7 +46,10 @@ def is_public(address: str) -> bool:
 
 def public_addresses(host: str, port: int, allowed: Iterable[str] = ()) -> list[str]:
     """The addresses of a host; Unfit when any is private and the host is not among the allowed."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # an empty label, or one of more than 63 letters
+        raise Unfit(f"{host}: not the name of a host ({error})") from error
     addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
     private = [each for each in addresses if not is_public(each)]
     if private and f"{host.strip('[]')}:{port}" not in allowed:
@@ -54,69 +60,126 @@ def public_addresses(host: str, port: int, allowed: Iterable[str] = ()) -> list[
     return addresses
 
 
+@dataclass
+class Guard:
+    """What the connections of one session share."""
+
+    allowed: frozenset[str]
+    opened: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
+    handles: list[socket.socket] = field(default_factory=list)  # of what the watch may cut
+    is_late: threading.Event = field(default_factory=threading.Event)
+    watch: "Watch | None" = None  # of the request that is on its way
+
+    def hold(self, sock: socket.socket) -> None:
+        """Let the watch cut it, whoever closes it or wraps TLS around it in the meantime."""
+        self.handles.append(socket.fromfd(sock.fileno(), sock.family, sock.type))
+        if self.is_late.is_set():  # the name's address was too long in coming
+            self.cut()
+
+    def cut(self) -> None:
+        """End every connection; who waits for a byte of it is told."""
+        self.is_late.set()
+        for handle in list(self.handles):
+            with contextlib.suppress(OSError):
+                handle.shutdown(socket.SHUT_RDWR)
+
+
 def guarded_session(allowed: Iterable[str]) -> requests.Session:
     """A session that connects to public addresses, and to the allowed "host:port", only.
 
     It knows no proxies and no passwords of the environment: a proxy would look names up for us.
     """
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False
     session.headers.clear()
-    session.mount("https://", _Adapter(frozenset(allowed)))
-    session.mount("http://", _Adapter(frozenset(allowed)))
+    adapter = _Adapter(Guard(frozenset(allowed)))
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
     return session
 
 
-class _Late(ConnectionError):
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """None: for what it does not follow, requests would unpack the whole body all the same."""
+        return None
+
+
+class Late(ConnectionError):
     """The watch ran out."""
 
 
-@contextlib.contextmanager
-def watched(session: requests.Session, seconds: float) -> Iterator[None]:
-    """Cut the session's connections after so many seconds, and raise ConnectionError.
+class Watch:
+    """Looks at one request of a guarded session, from the name's address to the body's last byte.
 
-    A server that sends its headers byte by byte is never silent: no other limit would end it.
+        with Watch(session, received) as watch:
+            with watch.most(60): ...  # ask
+            with watch.most(120): ...  # read
+
+    `size` is what has come over the wire: of headers, of the body, of what else a server sends.
+    `received` is called with each piece's and with all of it; what it raises ends the request.
     """
-    opened = [a.opened for a in session.adapters.values() if isinstance(a, _Adapter)]
-    is_late = threading.Event()
 
-    def cut() -> None:
-        is_late.set()
-        for connection in {each for found in opened for each in found}:
+    def __init__(self, session: requests.Session, received: Callable[[int, int], None]) -> None:
+        adapter = session.get_adapter("https://")
+        assert isinstance(adapter, _Adapter)
+        self._guard, self._received, self.size = adapter.guard, received, 0
+
+    def count(self, size: int) -> None:
+        """A piece has come."""
+        self.size += size
+        self._received(size, self.size)
+
+    def __enter__(self) -> Self:
+        self._guard.watch = self
+        self._guard.is_late.clear()
+        for connection in set(self._guard.opened):
             if connection.sock is not None:
-                with contextlib.suppress(OSError):
-                    connection.sock.shutdown(socket.SHUT_RDWR)
+                self._guard.hold(connection.sock)
+        return self
 
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except Exception as error:
-        if is_late.is_set():
-            raise _Late(f"no answer within {seconds:g} s") from error
-        raise
-    finally:
-        timer.cancel()
-    if is_late.is_set():
-        raise _Late(f"no answer within {seconds:g} s")
+    def __exit__(self, *error: object) -> None:
+        for handle in self._guard.handles:
+            handle.close()
+        self._guard.handles.clear()
+        self._guard.watch = None
+
+    @contextlib.contextmanager
+    def most(self, seconds: float) -> Iterator[None]:
+        """Cut what is open after so many seconds of a real clock, and raise Late.
+
+        A server that sends byte by byte is never silent: no other limit would end it.
+        """
+        late = self._guard.is_late
+        timer = threading.Timer(seconds, self._guard.cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except Exception as error:
+            if late.is_set():
+                raise Late(f"none within {seconds:g} s") from error
+            raise
+        finally:
+            timer.cancel()
+            timer.join()  # or it would cut what comes after
+        if late.is_set():
+            raise Late(f"none within {seconds:g} s")
 
 
 class _Adapter(HTTPAdapter):
-    def __init__(self, allowed: frozenset[str]) -> None:
-        self._allowed = allowed
-        self.opened: weakref.WeakSet[Any] = weakref.WeakSet()
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
         super().__init__(max_retries=0, pool_connections=8, pool_maxsize=1)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
-        allowed, all_opened = self._allowed, self.opened
+        shared = self.guard
 
-        class Plain(_Checked, HTTPConnection):
-            permitted, opened = allowed, all_opened
+        class Plain(_Checked, HTTPConnection):  # type: ignore[misc]
+            guard = shared
 
-        class Tls(_Checked, HTTPSConnection):
-            permitted, opened = allowed, all_opened
+        class Tls(_Checked, HTTPSConnection):  # type: ignore[misc]
+            guard = shared
 
         class PlainPool(HTTPConnectionPool):
             ConnectionCls = Plain
@@ -130,20 +193,20 @@ class _Adapter(HTTPAdapter):
 class _Checked:
     """Connects to addresses that were looked at; TLS and the Host header keep the name."""
 
-    permitted: frozenset[str]
-    opened: weakref.WeakSet[Any]
+    guard: Guard
     _dns_host: str
     port: int
 
     def _new_conn(self) -> socket.socket:
-        self.opened.add(self)
+        self.guard.opened.add(self)
         name = self._dns_host
-        addresses = public_addresses(name, self.port, self.permitted)
+        addresses = public_addresses(name, self.port, self.guard.allowed)
         try:
             for number, address in enumerate(addresses, 1):
                 self._dns_host = address
                 try:
                     made: socket.socket = super()._new_conn()  # type: ignore[misc]
+                    self.guard.hold(made)
                     return made
                 except NewConnectionError:
                     if number == len(addresses):
@@ -151,3 +214,29 @@ class _Checked:
         finally:
             self._dns_host = name
         raise socket.gaierror(f"{name}: no address")
+
+    def response_class(self, *arguments: Any, **options: Any) -> http.client.HTTPResponse:
+        """The response to a request, each of its bytes counted."""
+        response = http.client.HTTPResponse(*arguments, **options)
+        response.fp = io.BufferedReader(_Counted(response.fp.detach(), self.guard))
+        return response
+
+
+class _Counted(io.RawIOBase):
+    """What is read from a socket, told piece by piece."""
+
+    def __init__(self, raw: io.RawIOBase, guard: Guard) -> None:
+        self._raw, self._guard = raw, guard
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        size = self._raw.readinto(buffer)
+        if self._guard.watch:
+            self._guard.watch.count(size or 0)
+        return size
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()

@@ -1,23 +1,31 @@
 """robots.txt (RFC 9309): its text -> what a crawler of our name may ask for, and how often."""
 
 import re
+import string
 from dataclasses import dataclass
+from urllib.parse import quote
 
 ANYONE = "*"
+UNRESERVED = string.ascii_letters + string.digits + "-._~"
 
 
 @dataclass(frozen=True)
 class Robots:
-    """The rules that count for us: (is allowed, pattern) as they stand, and the seconds between."""
+    """The rules that count for us: (is allowed, pattern) as they stand, and the seconds between.
+
+    `unread` is why nobody could read them: then everything is forbidden.
+    """
 
     rules: tuple[tuple[bool, str], ...] = ()
     delay_seconds: float | None = None
+    unread: str = ""
 
     def allows(self, path: str) -> bool:
         """Whether the path (with its query) may be asked for: the longest pattern has the word.
 
         Of two equally long ones the allowing one (RFC 9309, sec. 2.2.2).
         """
+        path = encoded(path)
         fitting = [(len(p), is_allowed) for is_allowed, p in self.rules if _matches(p, path)]
         return max(fitting, default=(0, True))[1]
 
@@ -33,8 +41,9 @@ def parsed_robots(text: str, agent: str) -> Robots:
         if not colon:
             continue
         if field == "user-agent":
-            names = [*(names if is_heading else []), value.lower()]
-            groups.setdefault(value.lower(), [])
+            name = value.partition("/")[0].strip().lower()  # without a version
+            names = [*(names if is_heading else []), name]
+            groups.setdefault(name, [])
             is_heading = True
         elif field in ("allow", "disallow", "crawl-delay"):
             is_heading = False
@@ -44,9 +53,19 @@ def parsed_robots(text: str, agent: str) -> Robots:
     rules = [(field == "allow", value) for field, value in lines if field != "crawl-delay"]
     delays = [value for field, value in lines if field == "crawl-delay"]
     return Robots(
-        tuple((is_allowed, value) for is_allowed, value in rules if value),
-        max((float(v) for v in delays if re.fullmatch(r"\d{1,6}(\.\d+)?", v)), default=None),
+        tuple((is_allowed, encoded(value)) for is_allowed, value in rules if value),
+        max((float(v) for v in delays if re.fullmatch(r"\d+(\.\d*)?", v)), default=None),
     )
+
+
+def encoded(path: str) -> str:
+    """A path or pattern in one way of writing: "/ö%7e" is "/%C3%B6~" (RFC 9309, sec. 2.2.2)."""
+
+    def one(match: re.Match[str]) -> str:
+        character = chr(int(match[1], 16))
+        return character if character in UNRESERVED else match[0].upper()
+
+    return re.sub("%([0-9a-fA-F]{2})", one, quote(path, safe=string.punctuation))
 
 
 def _matches(pattern: str, path: str) -> bool:

@@ -1,79 +1,25 @@
-"""Asking politely, and a net that does its worst: each is refused, and the reason said."""
+"""Asking politely: what a site lets us have, at its pace, and nothing twice."""
 
+import contextlib
 import gzip
 import itertools
-import socket
-import ssl
-import threading
-import zlib
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from machineray.collect.addresses import checked_mirror
-from machineray.collect.answers import Barred, Cache, PassingTrouble, Unfit, unpacked
-from machineray.collect.fetch import Web, agent_text
-from machineray.collect.guard import is_public, public_addresses
-from machineray.collect.limits import Budget, Limits, Spent
-from machineray.collect.painting import Estimate, Site
+from machineray.collect.answers import Barred, PassingTrouble, Unfit, unpacked
+from machineray.collect.fetch import agent_text
+from machineray.collect.limits import Budget, Spent
 from machineray.collect.wire import retry_after
 from machineray.errors import TemporaryError, UsageError
 from tests.collect.clocks import BEGAN, Hand
-from tests.collect.site import Page, Reply, Server, as_json, picture
-
-HOME = "https://museum.example"
-SITE = Site(
-    name="museum",
-    title="A museum",
-    home=HOME,
-    hosts=("museum.example", "*.museum.example"),
-    seconds=1.0,
-    rights="",
-    terms="",
-    terms_url="",
-    paintings=lambda ask, wanted: iter(()),
-    estimate=lambda ask, wanted: Estimate(0, 0, 0, ""),
-    open_api=(f"{HOME}/api/",),
-)
-JPEG = picture("a")
-LIMITS = Limits(connect_seconds=5, silent_seconds=5)
-
-
-class Shelf(dict[str, bytes]):
-    def put(self, key: str, data: bytes) -> None:
-        self[key] = data
-
-
-def web(
-    server: Server | str, shelf: Shelf | None = None, hand: Hand | None = None, **more: Any
-) -> Web:
-    url = server if isinstance(server, str) else server.url
-    cache = Cache(Shelf() if shelf is None else shelf, "cache/museum/")
-    options = {"limits": LIMITS, "clock": (hand or Hand()).clock, "random": lambda: 0.5} | more
-    return Web(SITE, "MachineRay/test", cache, BEGAN, mirror=url, **options)
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., Server]]:
-    """A function that starts a server with pages; it stops after the test."""
-    running: list[Server] = []
-
-    def start(pages: dict[str, Page], **more: Any) -> Server:
-        server = Server(pages, **more)
-        server.__enter__()
-        running.append(server)
-        return server
-
-    yield start
-    for server in running:
-        server.__exit__()
-
-
-# -- polite
+from tests.collect.site import Page, Reply, Server, as_json
+from tests.collect.webs import HOME, JPEG, LIMITS, Shelf, web
 
 
 def test_who_asks_says_who_it_is(serve: Callable[..., Server]) -> None:
@@ -109,11 +55,83 @@ def test_an_api_that_is_offered_to_programs_goes_by_its_own_terms(
     assert server.paths == ["/api/x"]
 
 
-def test_a_robots_txt_that_cannot_be_read_forbids_everything(serve: Callable[..., Server]) -> None:
-    server = serve({"/robots.txt": Reply("", status=500), "/a": Reply("x")})
-    with pytest.raises(TemporaryError, match=r"robots\.txt.*without it nothing is asked"):
-        web(server).ask(f"{HOME}/a", "page")
+FORBIDDING = "User-agent: *\nDisallow: /\n"
+
+
+def slowly(handler: Any) -> None:
+    """The whole of it comes at once, and then never an end."""
+    Reply(FORBIDDING, "text/plain", headers={"Content-Length": "500"})(handler)
+    time.sleep(1)
+
+
+UNREADABLE: dict[str, Page] = {
+    "broken": Reply("", status=500),
+    "packed wrongly": Reply(FORBIDDING, headers={"Content-Encoding": "gzip"}),
+    "packed strangely": Reply(FORBIDDING, headers={"Content-Encoding": "br"}),
+    "elsewhere": Reply("", status=301, headers={"Location": "https://evil.example/robots.txt"}),
+    "too slow": slowly,
+    "busy for hours": Reply("", status=503, headers={"Retry-After": "7200"}),
+}
+
+
+@pytest.mark.parametrize("how", UNREADABLE)
+def test_a_robots_txt_that_cannot_be_read_forbids_everything(
+    how: str, serve: Callable[..., Server]
+) -> None:
+    """At home that is the end; of another host's pictures the crawl goes on without."""
+    limits = replace(LIMITS, page_seconds=0.4 if how == "too slow" else 60.0)
+    server = serve({"/robots.txt": UNREADABLE[how], "/a": Reply("x")})
+    with pytest.raises(
+        TemporaryError, match=r"robots\.txt.*: without it nothing is asked; what is"
+    ):
+        web(server, limits=limits).ask(f"{HOME}/a", "page")
     assert "/a" not in server.paths
+    server = serve({"/img.museum.example/robots.txt": UNREADABLE[how], "/a": Reply("x")})
+    asking = web(server, limits=limits)
+    for n in range(5):
+        with pytest.raises(PassingTrouble, match=rf"{n}\.jpg: .*without it nothing is asked$"):
+            asking.ask(f"https://img.museum.example/{n}.jpg", "picture")
+    assert asking.ask(f"{HOME}/a", "page").text == "x"
+    assert not any("jpg" in path for path in server.paths)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 418])
+def test_where_there_is_no_robots_txt_all_is_allowed(
+    status: int, serve: Callable[..., Server]
+) -> None:
+    server, shelf = serve({"/robots.txt": Reply("", status=status), "/a": Reply("x")}), Shelf()
+    for _ in range(2):
+        assert web(server, shelf).ask(f"{HOME}/a", "page").text == "x"
+    assert server.paths == ["/robots.txt", "/a"]
+
+
+def test_of_a_huge_robots_txt_the_beginning_counts(serve: Callable[..., Server]) -> None:
+    text = "User-agent: *\nDisallow: /a\n" + "# long\n" * 400_000 + "Disallow: /b\n"
+    packed = Reply(gzip.compress(text.encode()), headers={"Content-Encoding": "gzip"})
+    for robots in (Reply(text, "text/plain"), packed):
+        asking = web(serve({"/robots.txt": robots, "/b": Reply("x")}))
+        with pytest.raises(Unfit, match="asks not to be asked"):
+            asking.ask(f"{HOME}/a", "page")
+        assert asking.ask(f"{HOME}/b", "page").text == "x"
+
+
+def test_a_robots_txt_may_lie_elsewhere_on_the_site(serve: Callable[..., Server]) -> None:
+    moved = Reply("", status=301, headers={"Location": "/robots2.txt"})
+    server = serve({"/robots.txt": moved, "/robots2.txt": Reply(FORBIDDING, "text/plain")})
+    with pytest.raises(Unfit, match="asks not to be asked"):
+        web(server).ask(f"{HOME}/a", "page")
+    assert server.paths == ["/robots.txt", "/robots2.txt"]
+
+
+def test_who_asks_to_be_asked_once_a_week_is_left_in_peace(serve: Callable[..., Server]) -> None:
+    robots = Reply("User-agent: *\nCrawl-delay: 6000000\n", "text/plain")
+    server = serve({"/robots.txt": robots, "/img.museum.example/robots.txt": robots})
+    hand = Hand()
+    with pytest.raises(Barred, match=r"asks for 6e\+06 s between two requests, more than we wait"):
+        web(server, hand=hand).ask(f"{HOME}/a", "page")
+    with pytest.raises(PassingTrouble, match="more than we wait"):
+        web(server, hand=hand).ask("https://img.museum.example/a", "page")
+    assert len(server.asked) == 2 and sum(hand.slept) < 10
 
 
 def test_the_pace_is_kept_with_jitter_and_by_the_robots_delay(
@@ -194,6 +212,22 @@ def test_who_is_refused_again_and_again_stops(serve: Callable[..., Server]) -> N
     assert server.paths[1:] == ["/0", "/1", "/2"]
 
 
+@pytest.mark.parametrize(("status", "error"), [(403, Barred), (500, TemporaryError)])
+def test_of_one_painting_every_picture_may_fail(
+    status: int, error: type[Exception], serve: Callable[..., Server]
+) -> None:
+    """Three addresses of one are one failure; three paintings mean more, whatever pages say."""
+    pages = {f"/{n}{size}.jpg": Reply("", status=status) for n in range(3) for size in "abc"}
+    asking = web(serve(pages | {f"/{n}": Reply("x") for n in range(3)}))
+    for n, size in itertools.product(range(3), "abc"):
+        asking.ask(f"{HOME}/{n}", "page")
+        wanted = error if (n, size) == (2, "a") else PassingTrouble
+        with pytest.raises(wanted):
+            asking.ask(f"{HOME}/{n}{size}.jpg", "picture", of=str(n))
+        if wanted is error:
+            break
+
+
 def test_nothing_is_asked_twice_not_even_what_was_refused(serve: Callable[..., Server]) -> None:
     shelf = Shelf()
     server = serve({"/a": Reply("hello"), "/p.jpg": Reply(JPEG, "image/jpeg")})
@@ -261,240 +295,32 @@ def test_a_damaged_cache_is_asked_for_again(serve: Callable[..., Server]) -> Non
 
 def test_a_budget_ends_a_crawl_before_it_is_overdrawn(serve: Callable[..., Server]) -> None:
     pages: dict[str, Page] = {f"/{n}": Reply("x" * 600) for n in range(9)}
-    asking = web(serve(pages), budget=Budget(bytes=1500))
+    asking = web(serve(pages), budget=Budget(bytes=2200))
     asking.ask(f"{HOME}/0", "page")
     asking.ask(f"{HOME}/1", "page")
-    with pytest.raises(Spent, match=r"budget of 0\.0015 MB"):
+    with pytest.raises(Spent, match=r"budget of 0\.0022 MB"):
         asking.ask(f"{HOME}/2", "page")
-    asking = web(serve(pages), budget=Budget(seconds=2.5))
+    hand = Hand()
+    asking = web(serve(pages), hand=hand, budget=Budget(seconds=2.5))
     with pytest.raises(Spent, match="budget of 2 s"):
         for n in range(9):
             asking.ask(f"{HOME}/{n}", "page")
     assert asking.spent.pages == 2  # and robots.txt: three requests
+    hand.seconds += 1
+    with pytest.raises(Spent, match="budget of 2 s"):
+        asking.ask(f"{HOME}/0", "page")  # nor does the cache go on for ever
 
 
-# -- hostile
-
-
-def chunked(pieces: Iterator[bytes], type: str, **headers: str) -> Page:
-    def page(handler: Any) -> None:
-        handler.send_response(200)
-        for name, value in (
-            {"Content-Type": type, "Transfer-Encoding": "chunked"} | headers
-        ).items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        for piece in pieces:
-            handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-        handler.wfile.write(b"0\r\n\r\n")
-
-    return page
-
-
-def cut_short(handler: Any) -> None:
-    Reply(b"x" * 100, headers={"Content-Length": "500"})(handler)
-    handler.close_connection = True
-
-
-def hangs_up(handler: Any) -> None:
-    handler.connection.shutdown(socket.SHUT_RDWR)
-    handler.close_connection = True
-
-
-def redirect(to: str) -> Reply:
-    return Reply("", status=302, headers={"Location": to})
-
-
-BOMB = gzip.compress(bytes(50_000_000), 9)
-HUGE = {"Content-Length": str(10**15)}
-
-WORST: dict[str, tuple[Page, Any, str]] = {
-    "off the site": (redirect("https://evil.example/x"), "picture", "redirected: .*leads off A"),
-    "to this machine": (redirect("http://127.0.0.1:22/"), "page", "redirected: .*leads off"),
-    "to the metadata": (redirect("http://169.254.169.254/latest/"), "page", "leads off A museum"),
-    "to a file": (redirect("file:///etc/passwd"), "page", "neither http nor https"),
-    "to another port": (redirect("https://museum.example:22/"), "page", "port 22"),
-    "with a name": (redirect("https://museum.example@evil.example/"), "page", "a user's name"),
-    "in a circle": (redirect("/x"), "page", "more than 5 redirects"),
-    "a page for a picture": (Reply("<html>"), "picture", "a web page instead of a picture"),
-    "a page for JSON": (Reply("<html>"), "data", "a web page instead of JSON"),
-    "a program": (Reply(b"MZ", "application/x-msdownload"), "picture", "x-msdownload instead of"),
-    "said to be huge": (Reply(b"", "image/jpeg", headers=HUGE), "picture", "1000000000.0 MB, more"),
-    "endless": (
-        chunked(itertools.repeat(bytes(60_000)), "image/jpeg"),
-        "picture",
-        "over 2 MB, more than a picture may have: endless, or a bomb",
-    ),
-    "a gzip bomb": (
-        Reply(BOMB, headers={"Content-Encoding": "gzip"}), "page", "over 1 MB.*a bomb"
-    ),
-    "a deflate bomb": (
-        Reply(zlib.compress(bytes(10**7)), headers={"Content-Encoding": "deflate"}),
-        "page",
-        "over 1 MB.*a bomb",
-    ),
-    "packed wrongly": (
-        Reply(b"no gzip", headers={"Content-Encoding": "gzip"}), "page", "packed wrongly"
-    ),
-    "packed strangely": (
-        Reply(b"x", headers={"Content-Encoding": "br"}), "page", "packed as 'br', which nobody"
-    ),
-    "gone": (Reply("", status=410), "page", "answers 410: no such page"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("how", WORST)
-def test_the_worst_is_refused_with_its_reason(how: str, serve: Callable[..., Server]) -> None:
-    page, kind, words = WORST[how]
-    server = serve({"/x": page})
-    limits = replace(LIMITS, page_bytes=1_000_000, picture_bytes=2_000_000)
-    asking = web(server, limits=limits)
-    with pytest.raises(Unfit, match=words) as caught:
-        asking.ask(f"{HOME}/x", kind)
-    assert str(caught.value).startswith(f"{HOME}/x: ")
-    before = len(server.asked)
-    with pytest.raises(Unfit, match=words):
-        asking.ask(f"{HOME}/x", kind)
-    assert len(server.asked) == before  # it is not asked for again
-
-
-def test_a_body_that_trickles_is_given_up(serve: Callable[..., Server]) -> None:
-    """Each byte comes in time; together they never would. The clock is ours."""
-    asking = web(serve({"/x": chunked(itertools.repeat(b"x"), "image/jpeg")}), hand=Hand(tick=30.0))
-    with pytest.raises(Unfit, match="not whole after 900 s: too slow"):
-        asking.ask(f"{HOME}/x", "picture")
-
-
-def test_headers_that_trickle_are_given_up(serve: Callable[..., Server]) -> None:
-    """They never end and are never silent for long; a watch cuts the connection."""
-    is_over = threading.Event()
-
-    def page(handler: Any) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
-        while not is_over.wait(0.01):
-            handler.wfile.write(b"x")
-
-    server = serve({"/x": page, "/robots.txt": Reply("", "text/plain")})
-    asking = web(server, limits=replace(LIMITS, headers_seconds=0.2, tries=1))
-    with pytest.raises(PassingTrouble, match=r"no answer within 0\.2 s"):
-        asking.ask(f"{HOME}/x", "page")
-    is_over.set()
-
-
-@pytest.mark.parametrize(
-    ("page", "words"), [(cut_short, "400 more expected"), (hangs_up, "no answer")]
-)
-def test_a_broken_connection_is_tried_again(
-    page: Page, words: str, serve: Callable[..., Server]
-) -> None:
-    server = serve({"/x": page})
-    with pytest.raises(PassingTrouble, match=f"{words}.*5 times"):
-        web(server).ask(f"{HOME}/x", "page")
-    assert server.paths.count("/x") == 5
-
-
-def test_a_server_that_says_nothing_is_given_up(serve: Callable[..., Server]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
-        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
-        limits = replace(LIMITS, silent_seconds=0.05, tries=2)
-        with pytest.raises(TemporaryError, match=r"no answer \(.*timed out"):
-            web(url, limits=limits).ask(f"{HOME}/x", "page")
-
-
-def test_a_certificate_that_proves_nothing_is_not_believed(
-    serve: Callable[..., Server], tmp_path: Path
-) -> None:
-    server = serve({"/x": Reply("secret")}, wrap=self_signed(tmp_path))
-    with pytest.raises(Unfit, match=r"the host cannot prove who it is \(TLS: .*self-signed"):
-        web(server).ask(f"{HOME}/x", "page")
-    assert server.asked == []
-    plain = serve({"/x": Reply("secret")})
-    with pytest.raises(Unfit, match="cannot prove who it is"):
-        web(plain.url.replace("http:", "https:")).ask(f"{HOME}/x", "page")
-
-
-def self_signed(folder: Path) -> Callable[[Any], Any]:
-    """What puts TLS with a certificate that nobody vouches for around a socket."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "museum.example")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "both.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return lambda plain: context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
-
-
-# -- private addresses
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0"),
-        *("100.64.0.1", "224.0.0.1", "::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "::"),
-        *("64:ff9b::a00:1", "2002:a00:1::", "no address"),
-    ],
-)
-def test_what_is_private_is_not_public(address: str) -> None:
-    assert not is_public(address)
-
-
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111"])
-def test_the_open_internet_is_public(address: str) -> None:
-    assert is_public(address)
-
-
-def test_a_name_that_leads_to_this_machine_is_not_connected_to(
-    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The museum's own name, as whoever holds its DNS may let it lead anywhere."""
-    server = serve({"/x": Reply("secret")})
-    port = int(server.url.rpartition(":")[2])
-    real = socket.getaddrinfo
-
-    def lying(host: Any, asked_port: Any, *more: Any, **options: Any) -> Any:
-        return real("127.0.0.1" if host == "museum.example" else host, port, *more, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", lying)
-    cache = Cache(Shelf(), "c/")
-    asking = Web(SITE, "x", cache, BEGAN, limits=LIMITS, clock=Hand().clock)
-    with pytest.raises(Unfit, match=r"leads to the private address 127\.0\.0\.1"):
-        asking.ask(f"{HOME}/api/x", "page")
-    assert server.asked == []
-    assert public_addresses("localhost", port, {f"localhost:{port}"})  # what --source-url names
-
-
-def test_the_environment_neither_lends_a_proxy_nor_a_password(
-    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    server = serve({"/x": Reply("hello")})
-    web(server).ask(f"{HOME}/x", "page")
-    assert all("Authorization" not in headers for _, headers in server.asked)
+def test_a_call_after_a_kill_knows_what_the_answers_took(serve: Callable[..., Server]) -> None:
+    shelf, server = Shelf(), serve({"/a": Reply("x" * 600), "/gone": Reply("x", status=404)})
+    spent = []
+    for _ in range(2):
+        asking = web(server, shelf)
+        for path, kind in (("robots.txt", "robots"), ("a", "page"), ("gone", "page")):
+            with contextlib.suppress(Unfit):
+                asking.ask(f"{HOME}/{path}", kind)  # type: ignore[arg-type]
+        spent.append(asking.spent.bytes)
+    assert spent[0] == spent[1] > 900 and asking.spent.asked == 0
 
 
 # -- addresses
@@ -520,6 +346,8 @@ def test_addresses_are_written_in_one_way() -> None:
     assert asking.checked(f"{HOME}/a.jpg!Large.jpg") == f"{HOME}/a.jpg!Large.jpg"
     with pytest.raises(Unfit, match="not an address"):
         asking.checked("https://[::1/x")
+    with pytest.raises(Unfit, match="not an address"):
+        asking.checked(f"{HOME}/\ud800")
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1", "ftp://x", "http://", "http://u@h", "http://h:x"])

@@ -52,6 +52,19 @@ def test_an_empty_or_strange_file_forbids_nothing() -> None:
         assert parsed_robots(text, "machineray").allows("/x")
 
 
+@pytest.mark.parametrize(
+    "path", ["/priv%C3%A9/x", "/priv%c3%a9/x", "/a~b", "/a%7Eb", "/two%20words"]
+)
+def test_paths_are_the_same_however_they_are_written(path: str) -> None:
+    text = "User-agent: *\nDisallow: /privé/\nDisallow: /a%7eb\nDisallow: /two words\n"
+    assert not parsed_robots(text, "machineray").allows(path)
+
+
+def test_a_version_is_no_other_name() -> None:
+    robots = parsed_robots("User-agent: MachineRay/1.0\nDisallow: /\n", "machineray")
+    assert not robots.allows("/x")
+
+
 def test_of_equally_long_rules_the_allowing_one() -> None:
     robots = parsed_robots("User-agent: *\nDisallow: /a\nAllow: /a\n", "machineray")
     assert robots.allows("/a")

@@ -261,6 +261,63 @@ def test_a_page_of_a_guard_in_the_way_is_asked_for_again(serve: Serve, tmp_path:
     assert len(rows_of(job)) == 1
 
 
+def test_a_page_of_a_guard_instead_of_json_is_asked_again(serve: Serve, tmp_path: Path) -> None:
+    server = serve(MUSEUMS["smk"]())
+    path = next(path for path in server.pages if "keys=abstract" in path)
+    page = server.pages[path]
+    server.pages[path] = Reply("<html>Just a moment...</html>")
+    with pytest.raises(InputError, match="a web page instead of JSON"):
+        list(begin(tmp_path, server, "smk", max_side=1600)[1])
+    server.pages[path] = page
+    job, events = begin(tmp_path, server, "smk", max_side=1600)
+    list(events)
+    assert len(rows_of(job)) == 1
+
+
+def refusing(pages: dict[str, Any], work: site.Work, status: int) -> None:
+    for suffix in ("", "!HD.jpg", "!Large.jpg"):
+        pages[work.image.removeprefix("https:/") + suffix] = Reply("", status=status)
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_one_picture_that_is_not_to_be_had_ends_nothing(
+    status: int, serve: Serve, tmp_path: Path
+) -> None:
+    pages = site.wikiart([klee(4)], by_genre=True)
+    refusing(pages, klee(4).works[2], status)
+    job, events = begin(tmp_path, serve(pages))
+    (refusal,) = (event for event in events if isinstance(event, Refusal))
+    assert refusal.item.endswith("work-2") and f"answers {status}" in refusal.reason
+    assert len(rows_of(job)) == 3
+
+
+def test_a_host_of_pictures_that_is_away_ends_nothing(serve: Serve, tmp_path: Path) -> None:
+    pages = site.wikiart([klee(4)], by_genre=True)
+    for n in (1, 2):
+        page = pages[klee().works[n].path]
+        page.body = page.body.replace("uploads8", "uploads1")
+    pages["/uploads1.wikiart.org/robots.txt"] = Reply("", status=503)
+    server = serve(pages)
+    job, events = begin(tmp_path, server)
+    reasons = [event.reason for event in events if isinstance(event, Refusal)]
+    assert len(reasons) == 2 and all("without it nothing is asked" in each for each in reasons)
+    assert len(rows_of(job)) == 2
+    assert sum("uploads1" in path for path in server.paths) == 5  # of one question
+
+
+def test_where_no_picture_was_to_be_had_the_same_command_asks_again(
+    serve: Serve, tmp_path: Path
+) -> None:
+    pages = site.wikiart([klee(2)], by_genre=True)
+    server = serve({**pages, "/uploads8.wikiart.org/robots.txt": Reply("", status=503)})
+    with pytest.raises(TemporaryError, match=r"no painting could be had: .*the same command"):
+        list(begin(tmp_path, server)[1])
+    server.pages = pages
+    job, events = begin(tmp_path, server)
+    list(events)
+    assert len(rows_of(job)) == 2
+
+
 def test_a_second_run_asks_for_nothing_that_is_a_day_young(serve: Serve, tmp_path: Path) -> None:
     server = serve(site.wikiart([klee(3)]))
     list(begin(tmp_path, server)[1])
@@ -390,14 +447,21 @@ def test_what_cannot_be_had_does_not_count_for_its_artist(serve: Serve, tmp_path
 
 def test_a_site_that_refuses_us_is_left_and_the_others_go_on(serve: Serve, tmp_path: Path) -> None:
     pages = site.wikiart([klee(5)])
+    good = dict(pages)
     for work in klee(5).works:
-        for suffix in ("", "!HD.jpg", "!Large.jpg"):
-            pages[work.image.removeprefix("https:/") + suffix] = Reply("", status=403)
-    job, events = begin(tmp_path, serve(pages))
-    with pytest.raises(InputError, match="wikiart: no painting was found that is wanted and free"):
+        refusing(pages, work, 403)
+    server = serve(pages)
+    job, events = begin(tmp_path, server)
+    with pytest.raises(InputError, match=r"wikiart: no painting was found.* a new run"):
         list(events)
     refused = dict(job.output.progress().refused)
     assert "does not want programs" in refused["wikiart"]
+    assert "in a new run (--run NAME)" in refused["wikiart"]
+    assert sum("uploads8" in path for path in server.paths) == 1 + 2 * 3 + 1
+    server.pages = good
+    job, events = begin(tmp_path, server, run="new")
+    list(events)
+    assert len(rows_of(job)) == 5
 
 
 def test_a_site_that_is_away_says_that_the_same_command_goes_on(
@@ -444,6 +508,38 @@ def test_a_dry_run_tells_how_much_and_collects_nothing(serve: Serve, tmp_path: P
         "/en/paintings-by-genre/abstract?json=2&page=1",
     ]
     assert job.output.plan() is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"budget_time": "2s"}, "the budget of 2 s is used up"),
+        ({"budget_bytes": "100"}, "the budget of 0.0001 MB is used up"),
+    ],
+)
+def test_a_dry_run_ends_with_its_budget(
+    options: dict[str, Any], words: str, serve: Serve, tmp_path: Path
+) -> None:
+    told = []
+    with pytest.raises(InputError, match="smk: nothing is known of what it would ask for"):
+        for event in begin(tmp_path, serve(MUSEUMS["smk"]()), "smk", dry_run=True, **options)[1]:
+            told.append(str(event))
+    assert words in told[0]
+
+
+def test_one_source_that_fails_ends_no_dry_run(serve: Serve, tmp_path: Path) -> None:
+    servers = {"met": serve({}), "cleveland": serve(MUSEUMS["cleveland"]())}
+    _, events = begin(
+        tmp_path,
+        servers["met"],
+        source=list(servers),
+        source_url=[f"{name}={server.url}" for name, server in servers.items()],
+        dry_run=True,
+    )
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert notes[0].startswith("met: nobody can say: ") and "404" in notes[0]
+    assert notes[1].startswith("cleveland: about ")
+    assert notes[2].startswith("in all without met about ")
 
 
 def test_a_plan_holds_a_source_an_index_and_the_year_of_its_rights(

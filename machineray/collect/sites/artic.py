@@ -18,6 +18,7 @@ from machineray.collect.sites.reading import (
     listed,
     listed_estimate,
     number_of,
+    numbered_pages,
     text_of,
 )
 
@@ -35,20 +36,20 @@ FIELDS = (
 def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
     """Paintings in the public domain, best matches first."""
     for term in wanted.artists or TERMS:
-        page, pages = 1, 1
-        while page <= min(pages, PAGES):
-            yield Step(f"“{term}”, page {page}")
-            answer = ask(search(term, page))
-            total, rows = found_in(answer.text, answer.url)
-            pages = -(-total // ROWS)
+        for number, (answer, _, rows) in enumerate(pages_of(ask, term), 1):
+            yield Step(f"“{term}”, page {number}")
             for row in rows:
                 if "painting" in text_of(row.get("artwork_type_title")).casefold():
                     yield candidate(row, answer, wanted)
-            page += 1
+
+
+def pages_of(ask: Ask, term: str) -> Iterator[tuple[Answer, int, list[Mapping[str, Any]]]]:
+    """The pages of the search, each with the number of all records and its own."""
+    return numbered_pages(ask, lambda number: search(term, number + 1), found_in, most=PAGES)
 
 
 def search(term: str, page: int) -> str:
-    """A page of the search: the words rank, the filter filters."""
+    """A page of the search, from 1 on: the words rank, the filter filters."""
     query = {
         "q": term,
         "query[bool][must][0][term][is_public_domain]": "true",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from machineray.collect.answers import Answer, Changed
+from machineray.collect.answers import Answer, Changed, Unfit
 from machineray.collect.dates import last_year_in, life_of, together
 from machineray.collect.painting import (
     Ask,
@@ -12,6 +12,7 @@ from machineray.collect.painting import (
     Estimate,
     Found,
     Step,
+    Turned,
     Wanted,
 )
 from machineray.collect.sites.reading import (
@@ -22,6 +23,7 @@ from machineray.collect.sites.reading import (
     listed_estimate,
     named,
     number_of,
+    numbered_pages,
     objects_of,
     parsed,
     require,
@@ -40,18 +42,17 @@ def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
     """Open paintings since 1905 by the search terms, or by the artists that are wanted."""
     patience = Patience()
     for term in wanted.artists or TERMS:
-        skip, total = 0, 1
-        while skip < total:
-            yield Step(f"“{term}” from {skip}")
-            answer = ask(search(term, skip))
-            total, rows = found_in(answer.text, answer.url)
+        for number, (answer, total, rows) in enumerate(pages_of(ask, term)):
+            yield Step(f"“{term}”, from {number * ROWS} of {total}")
             for row in rows:
+                item = f"{answer.url} {row.get('id')}"
                 try:
                     yield _complete(ask, row, answer, wanted)
                     patience.restore()
                 except Changed as error:
-                    yield patience.turned(f"{answer.url} {row.get('id')}", error)
-            skip += ROWS
+                    yield patience.turned(item, error)
+                except Unfit as error:
+                    yield Turned(item, str(error))
 
 
 def _complete(ask: Ask, row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candidate:
@@ -61,6 +62,11 @@ def _complete(ask: Ask, row: Mapping[str, Any], answer: Answer, wanted: Wanted) 
         answer = ask(f"{API}{row['id']}")
         row = record_in(answer.text, answer.url)
     return candidate(row, answer, wanted)
+
+
+def pages_of(ask: Ask, term: str) -> Iterator[tuple[Answer, int, list[Mapping[str, Any]]]]:
+    """The pages of the list, each with the number of all records and its own."""
+    return numbered_pages(ask, lambda number: search(term, number * ROWS), found_in)
 
 
 def search(term: str, skip: int) -> str:

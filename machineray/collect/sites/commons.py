@@ -18,6 +18,7 @@ from machineray.collect.painting import (
 from machineray.collect.sites.reading import (
     changed,
     link_of,
+    linked_pages,
     listed_estimate,
     parsed,
     soup,
@@ -34,14 +35,14 @@ CATEGORY_SPACE = 14
 
 def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
     """The files of the category and of those below it, or of "Paintings by" the wanted artists."""
-    first = [f"Category:Paintings by {name}" for name in wanted.artists] or [CATEGORY]
+    first = beginnings(wanted)
     waiting = [(name, 0) for name in first]
     seen = set(first)
     while waiting:
         category, depth = waiting.pop(0)
-        for answer in pages_of(ask, category, wanted):
+        for answer, (listed,) in pages_of(ask, category, wanted):
             yield Step(category)
-            for page in members_in(answer.text, answer.url):
+            for page in listed:
                 title = text_of(page.get("title"))
                 if page.get("ns") == CATEGORY_SPACE:
                     if depth < DEPTH and title not in seen:
@@ -51,15 +52,25 @@ def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
                     yield found
 
 
-def pages_of(ask: Ask, category: str, wanted: Wanted) -> Iterator[Answer]:
-    """A category's pages, as long as each says how to go on."""
-    more: dict[str, str] = {}
-    while True:
-        answer = ask(members(category, wanted.max_side, more))
-        yield answer
+def beginnings(wanted: Wanted) -> list[str]:
+    """The categories to begin with."""
+    return [f"Category:Paintings by {name}" for name in wanted.artists] or [CATEGORY]
+
+
+def pages_of(
+    ask: Ask, category: str, wanted: Wanted
+) -> Iterator[tuple[Answer, list[list[Mapping[str, Any]]]]]:
+    """A category's pages, each with one list of members: it may be empty, and another page follow.
+
+    They end with the one that does not say how to go on.
+    """
+
+    def turned(answer: Answer) -> tuple[list[list[Mapping[str, Any]]], str]:
+        listed = members_in(answer.text, answer.url)
         more = continuation_in(answer.text, answer.url)
-        if not more:
-            return
+        return [listed], members(category, wanted.max_side, more) if more else ""
+
+    return linked_pages(ask, members(category, wanted.max_side, {}), turned)
 
 
 def members(category: str, max_side: int, more: Mapping[str, str]) -> str:
@@ -151,11 +162,10 @@ def _pictures(info: Mapping[str, Any], max_side: int) -> tuple[str, ...]:
 
 
 def estimate(ask: Ask, wanted: Wanted) -> Estimate:
-    """By the first page: what lies in the categories below nobody can know."""
-    name = f"Category:Paintings by {wanted.artists[0]}" if wanted.artists else CATEGORY
-    answer = ask(members(name, wanted.max_side, {}))
-    pages = members_in(answer.text, answer.url)
+    """By the first page of each: what lies in the categories below nobody can know."""
+    answers = [ask(members(name, wanted.max_side, {})) for name in beginnings(wanted)]
+    pages = [page for answer in answers for page in members_in(answer.text, answer.url)]
     below = sum(page.get("ns") == CATEGORY_SPACE for page in pages)
-    total = len(pages) - below + 50 * below
-    found = listed_estimate([total], 50, wanted, pages_each=0, picture_bytes=2_000_000)
+    totals = [len(pages) - below, 50 * below]
+    found = listed_estimate(totals, 50, wanted, pages_each=0, picture_bytes=2_000_000)
     return Estimate(found.pages + below, found.pictures, found.bytes, f"{below} categories below")

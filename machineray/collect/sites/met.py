@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from machineray.collect.answers import Answer, Changed, PassingTrouble, Unfit
+from machineray.collect.answers import Answer, Changed, Unfit
 from machineray.collect.dates import Life, last_year_in, life_of
 from machineray.collect.painting import (
     Ask,
@@ -44,8 +44,6 @@ def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
             url = f"{API}/objects/{number}"
             try:
                 record = ask(url)
-            except PassingTrouble:
-                raise
             except Unfit as error:  # the search knows numbers that are no more
                 yield Turned(url, str(error))
                 continue

@@ -2,18 +2,19 @@
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from machineray.collect.answers import WAY_OUT, Changed
-from machineray.collect.painting import Estimate, Turned, Wanted
+from machineray.collect.answers import WAY_OUT, Answer, Changed
+from machineray.collect.painting import Ask, Estimate, Turned, Wanted
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
 
 
+Row = TypeVar("Row")
 SLOW_PARSER, SLOW_LENGTH, UNCLOSED = "html.parser", 1_000_000, 200
 
 
@@ -89,6 +90,51 @@ def listed(
         value = value.get(step) if isinstance(value, Mapping) else None
     count = number_of(value)
     return len(rows) if count is None else count, rows
+
+
+def linked_pages(
+    ask: Ask, url: str, read: Callable[[Answer], tuple[list[Row], str]]
+) -> Iterator[tuple[Answer, list[Row]]]:
+    """A list's pages with their records; `read` gives those, and the next page's address or "".
+
+    However the site goes on, a page without records ends the list, and so does one that was there
+    before, by its address or by what it says.
+    """
+    seen: set[str] = set()
+    while url and url not in seen:
+        answer = ask(url)
+        rows, following = read(answer)
+        if not rows or answer.sha256 in seen:
+            return
+        seen |= {url, answer.sha256}
+        yield answer, rows
+        url = following
+
+
+def numbered_pages(
+    ask: Ask,
+    address: Callable[[int], str],
+    read: Callable[[str, str], tuple[int, list[Row]]],
+    *,
+    most: int | None = None,
+    beyond: int = 0,
+) -> Iterator[tuple[Answer, int, list[Row]]]:
+    """The same of a list that counts its records: (page, how many there are in all, its records).
+
+    `address` takes a page's number from 0 on, `read` a text and its address; it says 0 where the
+    list does not count. It ends with `most` pages, and with `beyond` records more than counted.
+    """
+    number = count = total = 0
+
+    def turned(answer: Answer) -> tuple[list[Row], str]:
+        nonlocal number, count, total
+        total, rows = read(answer.text, answer.url)
+        number, count = number + 1, count + len(rows)
+        is_more = (not total or count < total + beyond) and number != most
+        return rows, address(number) if is_more else ""
+
+    for answer, rows in linked_pages(ask, address(0), turned):
+        yield answer, total, rows
 
 
 def objects_of(value: Any) -> list[Mapping[str, Any]]:

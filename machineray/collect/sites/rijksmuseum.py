@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from machineray.collect.answers import Answer, Changed, PassingTrouble, Unfit
+from machineray.collect.answers import Answer, Changed, Unfit
 from machineray.collect.dates import last_year_in
 from machineray.collect.painting import (
     Ask,
@@ -23,6 +23,7 @@ from machineray.collect.painting import (
 from machineray.collect.sites.reading import (
     Patience,
     changed,
+    linked_pages,
     listed_estimate,
     number_of,
     objects_of,
@@ -48,17 +49,19 @@ def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
     """The paintings of the creators, or of the wanted artists, that are shown with a picture."""
     patience = Patience()
     for creator in wanted.artists or CREATORS:
-        url = search(creator)
-        while url:
+        for _, records in linked_pages(ask, search(creator), _turned):
             yield Step(creator)
-            answer = ask(url)
-            _, records, url = found_in(answer.text, answer.url)
             for record in records:
                 try:
                     yield from _painting(ask, record, creator, wanted)
                     patience.restore()
                 except Changed as error:
                     yield patience.turned(record, error)
+
+
+def _turned(answer: Answer) -> tuple[list[str], str]:
+    _, records, following = found_in(answer.text, answer.url)
+    return records, following
 
 
 def _painting(ask: Ask, url: str, creator: str, wanted: Wanted) -> Iterator[Found]:
@@ -75,8 +78,6 @@ def _painting(ask: Ask, url: str, creator: str, wanted: Wanted) -> Iterator[Foun
         picture = ""
         if digital and is_free(rights_of(visual)):  # else the last question is for nothing
             picture = first_id(object_in(ask(digital).text, digital).get("access_point"))
-    except PassingTrouble:
-        raise
     except Unfit as error:
         yield Turned(url, str(error))
         return

@@ -19,6 +19,7 @@ from machineray.collect.sites.reading import (
     listed,
     listed_estimate,
     named,
+    numbered_pages,
     objects_of,
     text_of,
 )
@@ -32,15 +33,16 @@ FREE = re.compile(r"https?://creativecommons\.org/publicdomain/(mark|zero)/1\.0/
 def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
     """Works in the public domain with a picture, by the search terms or by artists."""
     for term in wanted.artists or TERMS:
-        offset, total = 0, 1
-        while offset < total:
-            yield Step(f"“{term}” from {offset}")
-            answer = ask(search(term, offset))
-            total, rows = found_in(answer.text, answer.url)
+        for number, (answer, total, rows) in enumerate(pages_of(ask, term)):
+            yield Step(f"“{term}”, from {number * ROWS} of {total}")
             for row in rows:
                 if is_painting(row):
                     yield candidate(row, answer, wanted)
-            offset += ROWS
+
+
+def pages_of(ask: Ask, term: str) -> Iterator[tuple[Answer, int, list[Mapping[str, Any]]]]:
+    """The pages of the list, each with the number of all records and its own."""
+    return numbered_pages(ask, lambda number: search(term, number * ROWS), found_in)
 
 
 def search(term: str, offset: int) -> str:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from machineray.collect.answers import Answer, Changed, PassingTrouble, Unfit
@@ -28,7 +29,7 @@ from machineray.collect.painting import (
     is_named,
     plain,
 )
-from machineray.collect.sites.reading import Expected, Patience, changed
+from machineray.collect.sites.reading import Expected, Patience, changed, numbered_pages
 from machineray.collect.sites.wikiart_pages import (
     GENRE,
     HOME,
@@ -46,6 +47,7 @@ from machineray.collect.sites.wikiart_pages import (
     works_in_page,
 )
 
+Value = TypeVar("Value")
 LETTERS = (*"abcdefghijklmnopqrstuvwxyz", "0", "ø")
 ARTISTS_JSON = f"{HOME}/en/App/Artist/AlphabetJson?v=new"
 LISTED = 60  # works a page of a genre's list
@@ -105,7 +107,7 @@ class _Route:
 
     def __init__(self, ask: Ask, wanted: Wanted) -> None:
         self._ask, self._wanted = ask, wanted
-        self._by_json = True
+        self.by_json = True
         self._patience = Patience()
         self._patience_with_lists = Patience()
         self._labels = Expected("a label of rights (copyright-wrapper)")
@@ -165,14 +167,16 @@ class _Route:
 
         Returns whether that was all: the list may fail, or end before its own count.
         """
-        if not self._by_json:
+        if not self.by_json:
             return False
-        page, count, total = 1, 0, 0
+        count = total = 0
+        pages = numbered_pages(
+            self._ask, lambda number: listing(number + 1), listing_in_json, beyond=LISTED
+        )
         while True:
             yield Step(f"{GENRE}, {count} of {total or '?'} works")
-            url = listing(page)
             try:
-                total, works = listing_in_json(self._ask(url, "data").text, url)
+                _, total, works = next(pages, (None, total, []))
             except (Changed, Unfit) as error:
                 yield Said(f"wikiart: its list of {GENRE} works fails ({error}); on by artists")
                 return False
@@ -181,7 +185,7 @@ class _Route:
             for slug, work in works:
                 if slug in artists and (yield from self.is_abstract(artists[slug])):
                     yield from self._works(artists[slug], [work])
-            count, page = count + len(works), page + 1
+            count += len(works)
         if artists and not self._marks:
             yield Said(f"wikiart: its list of {GENRE} works names none of the artists; on by them")
             return False
@@ -192,7 +196,7 @@ class _Route:
     def by_artist(self, artist: Artist) -> Iterator[Found]:
         """One artist's paintings, by his or her lists."""
         slug = _quoted(artist.slug)
-        if self._by_json:
+        if self.by_json:
             url = f"{HOME}/en/App/Painting/PaintingsByArtist?artistUrl={slug}&json=2"
             try:
                 works = works_in_json(self._ask(url, "data").text, url)
@@ -253,7 +257,7 @@ class _Route:
             yield replace(candidate(answer, page, artist, work), kept=count)
 
     def _without_json(self, error: Exception) -> Said:
-        self._by_json = False
+        self.by_json = False
         return Said(f"wikiart: its JSON fails ({error}); on by the pages that people read")
 
 
@@ -282,15 +286,17 @@ def listing(page: int) -> str:
 def estimate(ask: Ask, wanted: Wanted) -> Estimate:
     """By the list of artists, and the first page of the genre's list.
 
-    The share of that page which is by wanted artists is taken for the share of all.
+    The share of that page which is by wanted artists is taken for the share of all. Without it, as
+    for artists by name, all works of the artists are counted.
     """
-    text = ask(ARTISTS_JSON, "data").text
-    artists = {a.slug for a in artists_in_json(text, ARTISTS_JSON) if is_wanted(a, wanted)}
-    if wanted.artists:
-        works = round(len(artists) * WORKS_AN_ARTIST)
-        lists, pictures = 2 * len(artists) + works, works  # who is asked for by name is abstract
+    route = _Route(ask, wanted)
+    artists = {artist.slug for artist in _end_of(route.artists()) if is_wanted(artist, wanted)}
+    listed = _first_listing(ask) if route.by_json and not wanted.artists else None
+    if listed is None:
+        pictures = round(len(artists) * WORKS_AN_ARTIST)
+        lists = 2 * len(artists) + (pictures if route.by_json else 0)  # with the facts of each
     else:
-        total, rows = listing_in_json(ask(listing(1), "data").text, listing(1))
+        total, rows = listed
         pictures = round(total * sum(slug in artists for slug, _ in rows) / max(len(rows), 1))
         lists = -(-total // LISTED) + min(len(artists), pictures)
     if wanted.limit is not None and wanted.limit < pictures:
@@ -298,6 +304,23 @@ def estimate(ask: Ask, wanted: Wanted) -> Estimate:
     size = ALPHABET_BYTES + lists * JSON_BYTES + pictures * (PAGE_BYTES + PICTURE_BYTES)
     words = f"{len(artists)} artists of those years; how many are abstract their pages tell"
     return Estimate(1 + lists + pictures, pictures, size, words)
+
+
+def _end_of(route: Generator[Any, None, Value]) -> Value:
+    """What a generator returns, without what it yields."""
+    while True:
+        try:
+            next(route)
+        except StopIteration as end:
+            value: Value = end.value
+            return value
+
+
+def _first_listing(ask: Ask) -> tuple[int, list[tuple[str, Work]]] | None:
+    try:
+        return listing_in_json(ask(listing(1), "data").text, listing(1))
+    except (Changed, Unfit):  # the crawl goes on by artists, too
+        return None
 
 
 def _quoted(slug: str) -> str:

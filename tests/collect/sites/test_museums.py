@@ -1,6 +1,7 @@
 """Museums: their records read, and said when they are no longer as we know them."""
 
 import contextlib
+import itertools
 import json
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.collect.museums import MUSEUMS, PAINTINGS, WANTED
 from tests.collect.site import as_json, spoil
 
 NAMES = list(MUSEUMS)
+GOES_ON = {"gcmcontinue": "file|42", "continue": "gcmcontinue||"}  # to Commons' second page
 
 
 class Asked:
@@ -135,6 +137,69 @@ def test_lists_are_read_to_their_end() -> None:
     candidates("cleveland", ask)
     assert cleveland.search("abstract", 100) in ask.urls
     assert cleveland.search("abstract", 200) not in ask.urls
+
+
+@pytest.mark.parametrize("is_same", [False, True])
+@pytest.mark.parametrize(
+    ("name", "terms", "second"),
+    [
+        ("cleveland", cleveland.TERMS, lambda term: cleveland.search(term, 100)),
+        ("artic", artic.TERMS, lambda term: artic.search(term, 2)),
+        ("smk", smk.TERMS, lambda term: smk.search(term, 100)),
+    ],
+)
+def test_a_list_that_counts_what_it_has_not_is_left(
+    name: str, terms: Any, second: Any, is_same: bool
+) -> None:
+    """After an empty page, or one that was there before; a third is not asked for."""
+    ask = Asked(name)
+    huge = {"info": {"total": 10**9}, "pagination": {"total": 10**9}, "found": 10**9}
+    for path, page in ask.pages.items():
+        if "json" in page.type and path != "/api/artworks/1":
+            ask.pages[path] = as_json(json.loads(page.body) | huge)
+    first = next(iter(ask.pages.values()))
+    for term in terms:
+        address = second(term).removeprefix(ask.home)
+        ask.pages[address] = first if is_same else as_json(huge | {"data": [], "items": []})
+    assert len(candidates(name, ask)) == len(candidates(name, Asked(name)))
+    assert set(map(second, terms)) <= set(ask.urls)
+
+
+@pytest.mark.parametrize(
+    ("name", "page", "more"),
+    [
+        ("rijksmuseum", "pageToken", {"next": {"id": f"{rijksmuseum.API}?pageToken=abc"}}),
+        ("commons", "gcmcontinue", {"continue": GOES_ON}),
+    ],
+)
+def test_a_page_that_leads_to_itself_is_the_last(name: str, page: str, more: Any) -> None:
+    ask = Asked(name)
+    (path,) = (path for path in ask.pages if page in path)
+    ask.pages[path] = as_json(json.loads(ask.pages[path].body) | more)
+    found = list(itertools.islice(site_named(name).paintings(ask, WANTED), 200))
+    assert len([each for each in found if isinstance(each, Candidate)]) >= 4
+    assert len(found) < 200
+
+
+def test_a_record_that_is_gone_is_told_and_left_out() -> None:
+    ask = Asked("cleveland")
+    del ask.pages[f"{cleveland.API}1".removeprefix(ask.home)]
+    found = list(cleveland.paintings(ask, WANTED))
+    assert {each.title for each in found if isinstance(each, Candidate)} == {
+        "Closed", "Late", "Unproven",
+    }  # fmt: skip
+    assert "404" in next(each.reason for each in found if isinstance(each, Turned))
+
+
+def test_every_artist_is_in_commons_estimate() -> None:
+    wanted = Wanted(2026, 1956, artists=("Klee", "Kupka"), max_side=1600)
+    ask = Asked("commons")
+    page = ask.pages[commons.members(commons.CATEGORY, 1600, {}).removeprefix(ask.home)]
+    ask.pages |= {
+        commons.members(f"Category:Paintings by {name}", 1600, {}).removeprefix(ask.home): page
+        for name in wanted.artists
+    }
+    assert commons.estimate(ask, wanted).text == "2 categories below"
 
 
 def test_the_met_is_asked_for_two_parameters_and_forgives_lost_numbers() -> None:

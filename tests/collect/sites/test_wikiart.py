@@ -385,6 +385,19 @@ def test_a_genres_list_that_ends_early_is_completed_by_artists(count: int, said:
     assert len(ask.paths) == len(set(ask.paths))
 
 
+@pytest.mark.parametrize("is_same", [True, False])
+def test_a_genres_list_without_an_end_is_left(is_same: bool) -> None:
+    """A site that ignores the page's number gives the same works for ever."""
+    pages = site.wikiart([klee(*map(work, range(3)))], by_genre=True)
+    first = json.loads(pages["/en/paintings-by-genre/abstract?json=2&page=1"].body)  # type: ignore[attr-defined]
+    for page in range(1, 200):
+        body = first if is_same else first | {"TimeLog": page}
+        pages[f"/en/paintings-by-genre/abstract?json=2&page={page}"] = site.as_json(body)
+    ask = Asked(pages)
+    assert len(found(ask)[0]) == 3
+    assert sum("by-genre" in path for path in ask.paths) == (2 if is_same else 21)
+
+
 def test_the_captured_page_of_a_list_is_read(samples: Callable[[str], str]) -> None:
     text = samples("paintings-by-style__page.json")
     total, ((artist, listed),) = listing_in_json(text, "")
@@ -514,6 +527,12 @@ def test_artists_years_and_their_number_are_asked_for() -> None:
     assert [c.year for c in candidates] == [1910]
     assert not any("klint" in path for path in ask.paths)
     assert len(found(Asked(pages), Wanted(2026, 1956, per_artist=1))[0]) == 2
+
+
+@pytest.mark.parametrize("by_json", [True, False])
+def test_where_a_list_fails_the_estimate_is_by_artists(by_json: bool) -> None:
+    told = estimate(Asked(site.wikiart([klee(work(1))], by_json=by_json)), WANTED)
+    assert (told.pictures, told.pages) == (39, 1 + 2 + 39 + (39 if by_json else 0))
 
 
 def test_an_estimate_asks_for_two_lists() -> None:
