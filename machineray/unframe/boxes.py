@@ -95,19 +95,11 @@ class Guess:
         return any(self.depths)
 
 
-def frame_box(pixels: NDArray[np.uint8], model: Model | None = None) -> Box:
-    """The painting's own box in an upright RGB picture (H, W, 3), H and W at least 1.
-
-    A picture without frame, or too small or too stretched to judge, gives the whole picture.
-    The box is never empty. Memory beyond `pixels` does not grow with its size.
-    """
-    return refined(pixels, guess(pixels, model))
-
-
 def guess(pixels: NDArray[np.uint8], model: Model | None = None) -> Guess:
-    """The box as a small copy of the picture (H, W, 3) shows it; SMALL pixels are enough.
+    """The painting in an upright RGB picture (H, W, 3), H and W at least 1; SMALL are enough.
 
-    `model` is for fitting and cross-validation; without it it is the one that was fitted.
+    One without frame, or too small or too stretched to judge, gives the whole picture. `model` is
+    for cross-validation; without it it is the one that was fitted.
     """
     shortest, longest = sorted(pixels.shape[:2])
     if shortest < SMALLEST or longest > MOST_STRETCHED * shortest:
@@ -119,7 +111,10 @@ def guess(pixels: NDArray[np.uint8], model: Model | None = None) -> Guess:
 
 
 def refined(pixels: NDArray[np.uint8], rough: Guess) -> Box:
-    """The box to the pixel of the picture (H, W, 3), larger than what was guessed from or not."""
+    """The box to the pixel of the picture (H, W, 3), larger than what was guessed from or not.
+
+    It is never empty. Memory beyond `pixels` does not grow with its size.
+    """
     height, width = pixels.shape[:2]
     top, bottom, left, right = sharpened(pixels, rough.small, rough.depths)
     box = (left, top, width - right, height - bottom)

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from machineray.unframe.boxes import Box, frame_box
+from machineray.unframe.boxes import Box, guess, refined
 
 Pixels = NDArray[np.uint8]
 Edges = tuple[int, int, int, int]
@@ -82,6 +82,10 @@ def overlap(box: Edges, truth: Edges) -> float:
     common = max(across, 0) * max(down, 0)
     areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (box, truth)]
     return common / (sum(areas) - common)
+
+
+def frame_box(pixels: Pixels) -> Box:
+    return refined(pixels, guess(pixels))
 
 
 SIDES = st.one_of(st.integers(1, 80), st.integers(81, 700))

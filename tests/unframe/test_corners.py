@@ -30,7 +30,7 @@ def askew(seed: int, shift: float) -> tuple[Pixels, NDArray[np.float32]]:
 
 
 def middle(quad: NDArray[np.float32]) -> tuple[int, int, int, int]:
-    """The box through the middles of the four edges, as frame_box finds it."""
+    """The box through the middles of the four edges, as it is found."""
     (a, b), (c, d), (e, f), (g, h) = quad
     return round((a + g) / 2), round((b + d) / 2), round((c + e) / 2), round((f + h) / 2)
 
