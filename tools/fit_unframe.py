@@ -9,7 +9,8 @@ bench/unframe.py judges every picture by networks that do not know it.
 Learnt from: the paintings as they are, synthetic frames around them, the photographs' own frames
 with other paintings in them, and the photographs in other light (unframe_pictures.py). What is
 made of a picture stays in that picture's fold. One thread; the same arguments and the same
-versions of torch and OpenCV on the same kind of CPU give the same file.
+versions of torch and OpenCV on the same kind of CPU give the same file. It takes half an hour, and
+12 GB of memory.
 """
 
 import argparse
@@ -37,7 +38,7 @@ from unframe_pictures import confusing, framed, hung, shrunk, stripped, unframed
 from machineray.unframe import boxes, evidence, painted
 
 FOLDS_FILE = Path(__file__).resolve().parents[1] / "bench" / "unframe_folds.npz"
-WHOLE_WEIGHT = 2.0  # of a picture without frame: cutting into a painting is the worse mistake
+WHOLE_WEIGHT = 2.6  # of a picture without frame: cutting into a painting is the worse mistake
 MOST_HUNG = 24  # paintings in a photograph's frame
 HUNG = {"ambiguous": 0, AFTER_ALL: 8}  # narrow white ones: with 24 more paintings were cut into
 STRIPS_WEIGHT = 2.5  # of a painting with a plain strip: there are few, and captions are common
@@ -100,8 +101,9 @@ def pictures(
         for _ in range(2):
             yield unframed(source.picture.pixels, rng()), WHOLE_WEIGHT / 2, source.fold
         painting = shrunk(source.picture.pixels)
-        for _ in range(9):
+        for _ in range(10):
             yield framed(painting, rng()), 1.0, source.fold
+        yield stripped(painting, rng()), 0.6, source.fold
     for source in photographs:
         yield source.picture, 3.0, source.fold
         for _ in range(8):
@@ -122,7 +124,7 @@ def misleading(paintings: Sequence[Source]) -> Iterator[tuple[Labelled, float, i
 
 
 def small_copy(picture: Labelled, weight: float, fold: int) -> Made:
-    """A picture as frame_box judges it."""
+    """A picture as it is judged."""
     small = boxes.shrunk(picture.pixels)
     height, width = picture.pixels.shape[:2]
     across, down = small.shape[1] / width, small.shape[0] / height

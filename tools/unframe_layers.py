@@ -130,21 +130,22 @@ def margin(inner: Labelled, rng: Generator) -> Labelled:
         widths[rng.choice(4, rng.integers(1, 4), replace=False)] = 0
     elif bare < 0.3:
         widths[[0, 1] if rng.random() < 0.5 else [2, 3]] = 0
-    if rng.random() < 0.2:  # a page: more room where the caption stands
-        widths[1] += longest * rng.uniform(0.02, 0.12)
+    if rng.random() < 0.2:  # a page: more room where the words stand
+        widths[rng.choice(4, p=WORDS_AT)] += longest * rng.uniform(0.02, 0.2)
     t, b, le, r = (int(n) for n in np.maximum(np.rint(widths), 0))
     outer = surrounded(inner, (t, b, le, r), ground_of(grown(inner, (t, b, le, r)), rng))
     if min(t, b, le, r) > 3 and rng.random() < 0.2:
         outer = ragged(outer, rng)
-    return captioned(outer, b, rng) if b > 12 and rng.random() < 0.5 else outer
+    return captioned(outer, (t, b, le, r), rng) if rng.random() < 0.5 else outer
 
 
 STRIPS = ((1,), (0, 1), (0,), (2, 3), (2,), (3,))  # of top, bottom, left, right
+WORDS_AT = (0.1, 0.6, 0.15, 0.15)  # how often at each of them
 
 
 def strips(inner: Labelled, rng: Generator) -> Labelled:
     """A plain strip at one side or at two opposite ones, often black or white: a caption's."""
-    sides = STRIPS[rng.choice(len(STRIPS), p=(0.4, 0.25, 0.1, 0.15, 0.05, 0.05))]
+    sides = STRIPS[rng.choice(len(STRIPS), p=(0.22, 0.2, 0.13, 0.15, 0.15, 0.15))]
     wide = inner.pixels.shape[sides[0] // 2] * rng.uniform(0.03, 0.3)
     sizes = [max(1, round(wide + rng.normal(0, wide / 20))) * (side in sides) for side in range(4)]
     widths = (sizes[0], sizes[1], sizes[2], sizes[3])
@@ -153,7 +154,7 @@ def strips(inner: Labelled, rng: Generator) -> Labelled:
     is_plain = rng.random() < 0.7
     ground = np.full((*shape, 3), tone, np.float32) if is_plain else ground_of(shape, rng)
     outer = surrounded(inner, widths, ground)
-    return captioned(outer, sizes[1], rng) if sizes[1] > 12 and rng.random() < 0.5 else outer
+    return captioned(outer, widths, rng) if rng.random() < 0.5 else outer
 
 
 def ragged(outer: Labelled, rng: Generator) -> Labelled:
@@ -167,16 +168,43 @@ def ragged(outer: Labelled, rng: Generator) -> Labelled:
     return Labelled(np.asarray(moved, np.uint8), outer.box)
 
 
-def captioned(outer: Labelled, room: int, rng: Generator) -> Labelled:
-    """Words below the painting, in `room` pixels, black or white, whichever is seen."""
+def captioned(outer: Labelled, around: Widths, rng: Generator) -> Labelled:
+    """Words at one side of what is `around` the picture, where there is room for them."""
+    height, width = outer.pixels.shape[:2]
+    top, bottom, left, right = around
+    rooms = (
+        (slice(0, top), slice(0, width)),
+        (slice(height - bottom, height), slice(0, width)),
+        (slice(0, height), slice(0, left)),
+        (slice(0, height), slice(width - right, width)),
+    )
+    likely = np.array(WORDS_AT) * (np.array(around) > 12)
+    if not likely.any():
+        return outer
+    room = rooms[rng.choice(4, p=likely / likely.sum())]
     pixels = outer.pixels.copy()
-    height, width = pixels.shape[:2]
-    words = "".join(rng.choice(list("abdeghiklmnoprstuw   |,.19"), rng.integers(3, 40)))
-    ink = (0, 0, 0) if pixels[-room // 2].mean() > 127 else (255, 255, 255)
-    size = rng.uniform(0.25, 0.5) * min(room / 20, 2)
-    start = (int(rng.uniform(0, 0.6) * width), height - int(room * rng.uniform(0.2, 0.6)))
-    cv2.putText(pixels, words, start, cv2.FONT_HERSHEY_SIMPLEX, size, ink, 1, cv2.LINE_AA)
+    pixels[room] = written(np.ascontiguousarray(pixels[room]), rng)
     return Labelled(pixels, outer.box)
+
+
+def written(page: Pixels, rng: Generator) -> Pixels:
+    """A line or a paragraph on a page (H, W, 3), black or white, whichever is seen, or grey."""
+    height, width = page.shape[:2]
+    size = float(rng.uniform(0.25, 0.5) * min(min(height, width) / 20, 1.5))
+    across, down = 18 * size, 34 * size  # of a letter, pixels
+    count = 1 if rng.random() < 0.4 else int(rng.integers(2, 13))
+    count = max(1, min(count, int(height / down)))
+    left = rng.uniform(0.01, 0.15 if count > 1 else 0.6) * width
+    top = rng.uniform(0, 1) ** 2 * max(0, height - count * down) + down * 0.8
+    letters = max(2, int((width - left) / across * rng.uniform(0.5, 1)))
+    tone = 0 if page.mean() > 127 else 255
+    tone = int(rng.uniform(60, 190)) if rng.random() < 0.15 else tone
+    for number in range(count):
+        long = max(1, int(letters * rng.uniform(0.75 if number < count - 1 else 0.2, 1)))
+        words = "".join(rng.choice(list("abdeghiklmnoprstuw   |,.19"), long))
+        start = (int(left), int(top + number * down))
+        cv2.putText(page, words, start, cv2.FONT_HERSHEY_SIMPLEX, size, (tone,) * 3, 1, cv2.LINE_AA)
+    return page
 
 
 def shadowed(inner: Labelled, rng: Generator) -> Labelled:
@@ -229,6 +257,42 @@ def moulding(inner: Labelled, rng: Generator, share: float) -> Labelled:
     return surrounded(inner, (wide,) * 4, ground)
 
 
+def slats(inner: Labelled, rng: Generator) -> Labelled:
+    """A narrow frame of plain slats behind a seam, often painted like the picture's own edge."""
+    longest = max(inner.pixels.shape[:2])
+    wide = max(2, round(longest * rng.uniform(0.008, 0.04)))
+    seam = round(longest * rng.uniform(0, 0.006))
+    around = seam + wide
+    shape = grown(inner, (around,) * 4)
+    edges = (inner.pixels[:3], inner.pixels[-3:], inner.pixels[:, :3], inner.pixels[:, -3:])
+    own = np.median(np.concatenate([edge.reshape(-1, 3) for edge in edges]), axis=0)
+    is_alike = rng.random() < 0.5
+    tone = own + rng.normal(0, 8) + rng.normal(0, 3, 3) if is_alike else colour(rng)
+    ground = np.broadcast_to(tone, (*shape, 3)).astype(np.float32)
+    y, x = np.arange(shape[0])[:, None], np.arange(shape[1])
+    down, across = np.minimum(y, shape[0] - 1 - y), np.minimum(x, shape[1] - 1 - x)
+    is_mitred = rng.random() < 0.5  # or those above and below run through, or those beside
+    is_level = (
+        down <= across if is_mitred else (across < around if rng.random() < 0.5 else down >= around)
+    )
+    is_level = np.broadcast_to(is_level, shape)
+    light = rng.normal(1, rng.choice((0.01, 0.06)), 4).astype(np.float32)
+    shades = np.where(
+        is_level,
+        np.where(2 * y < shape[0], *light[:2]),
+        np.where(2 * x < shape[1], *light[2:]),
+    )
+    ground *= shades[..., None].astype(np.float32)
+    if rng.random() < 0.5:
+        ground *= grain(is_level, rng)[..., None]
+    gap = np.minimum(down, across) >= wide
+    ground[gap] *= np.float32(rng.uniform(0.1, 0.85) if rng.random() < 0.8 else 1.1)
+    if rng.random() < 0.4:  # the face towards the painting, in shadow or in light
+        face = np.minimum(down, across) >= wide - max(1, wide // 4)
+        ground[face] *= np.float32(rng.uniform(0.6, 1.15))
+    return surrounded(inner, (around,) * 4, ground)
+
+
 def bands(wide: int, rng: Generator) -> Floats:
     """Colours (wide, 3) across a bar: one to four bands, each with a slope of light."""
     cuts = np.sort(rng.integers(0, wide + 1, rng.integers(0, 4)))
@@ -264,9 +328,9 @@ def grain(is_level: NDArray[np.bool_], rng: Generator) -> Floats:
 
 
 def room(inner: Labelled, rng: Generator) -> Labelled:
-    """A wall around the frame: its shadow there, perhaps a label, the light of a lamp."""
+    """A wall around the frame: its shadow there, neighbours, furniture, the light of a lamp."""
     longest = max(inner.pixels.shape[:2])
-    most = rng.choice((0.05, 0.2, 0.5))
+    most = rng.choice((0.05, 0.2, 0.5, 1), p=(0.3, 0.3, 0.28, 0.12))
     t, b, le, r = (int(n) for n in rng.uniform(0, most, 4) * longest)
     shape = grown(inner, (t, b, le, r))
     ground = flat(shape, rng)
@@ -275,6 +339,8 @@ def room(inner: Labelled, rng: Generator) -> Labelled:
         ground[y : y + longest // 15, x : x + longest // 12] = colour(rng)
     if rng.random() < 0.3:  # a ledge, a floor, another wall
         ground[int(shape[0] * rng.uniform(0.8, 1)) :] = colour(rng)
+    if rng.random() < 0.25:
+        neighbours(ground, inner.pixels, (t, b, le, r), rng)
     if rng.random() < 0.5:
         shade = np.zeros(shape, np.float32)
         down, across = (int(n) for n in rng.normal(0, 0.02 * longest, 2))
@@ -282,7 +348,53 @@ def room(inner: Labelled, rng: Generator) -> Labelled:
         shade[y : t + down + inner.pixels.shape[0], x : le + across + inner.pixels.shape[1]] = 1
         shade = cv2.GaussianBlur(shade, (0, 0), float(longest * rng.uniform(0.002, 0.03)))
         ground *= 1 - rng.uniform(0.2, 0.7) * shade[..., None]
+    if rng.random() < 0.25:
+        furnish(ground, shape[0] - b, rng)
     return surrounded(inner, (t, b, le, r), ground)
+
+
+def neighbours(ground: Floats, pixels: Pixels, around: Widths, rng: Generator) -> None:
+    """Other pictures on the wall, on the sides where there is room, cut off by the photograph."""
+    height, width = ground.shape[:2]
+    for side in range(4):
+        gap = int(around[side] * rng.uniform(0.2, 0.7))
+        if rng.random() < 0.5 or around[side] - gap < 8:
+            continue
+        deep = around[side] - gap
+        along = (width if side < 2 else height) * rng.uniform(0.1, 0.7)
+        start = int(rng.uniform(0, (width if side < 2 else height) - along))
+        size = (deep, int(along)) if side < 2 else (int(along), deep)
+        rim = rng.integers(0, max(2, min(size) // 8))
+        other = np.empty((*size, 3), np.float32)
+        other[:] = colour(rng)
+        inside = (max(1, size[0] - 2 * rim), max(1, size[1] - 2 * rim))
+        seen = cv2.resize(pixels[:, ::-1], inside[::-1], interpolation=cv2.INTER_AREA)
+        other[rim : rim + inside[0], rim : rim + inside[1]] = recast(seen, rng)
+        y = 0 if side == 0 else height - deep if side == 1 else start
+        x = 0 if side == 2 else width - deep if side == 3 else start
+        ground[y : y + size[0], x : x + size[1]] = other
+
+
+def recast(pixels: Pixels, rng: Generator) -> Floats:
+    """In other colours: channels exchanged, some turned to their opposite."""
+    mixed = pixels[..., rng.permutation(3)].astype(np.float32)
+    return np.where(rng.random(3) < 0.3, 255 - mixed, mixed).astype(np.float32)
+
+
+def furnish(ground: Floats, below: int, rng: Generator) -> None:
+    """A sofa, a chest, a table before the wall: boxes with soft folds that begin under `below`."""
+    height, width = ground.shape[:2]
+    if height - below < 12:
+        return
+    for _ in range(rng.integers(1, 4)):
+        top = int(below + (height - below) * rng.uniform(0.05, 0.7))
+        start, stop = np.sort(rng.uniform(-0.1, 1.1, 2).clip(0, 1) * width).astype(int)
+        if stop - start < 8:
+            continue
+        part = (slice(top, height), slice(start, stop))
+        shape = ground[part].shape[:2]
+        folds = cloud(shape, int(rng.integers(2, 12)), rng)[..., None] * rng.uniform(2, 20)
+        ground[part] = colour(rng) + folds
 
 
 def shaped(painting: Pixels, rng: Generator) -> Labelled:

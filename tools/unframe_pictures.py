@@ -22,6 +22,7 @@ from unframe_layers import (
     room,
     shadowed,
     shaped,
+    slats,
     strips,
     whole,
 )
@@ -38,16 +39,21 @@ def shrunk(pixels: Pixels, longest: int = WORKING) -> Pixels:
 
 def framed(painting: Pixels, rng: Generator) -> Labelled:
     """A photograph of the painting in something: border, mat, frame, wall."""
-    kind = rng.choice(6, p=(0.28, 0.3, 0.13, 0.12, 0.09, 0.08))
+    kind = rng.choice(7, p=(0.26, 0.27, 0.12, 0.13, 0.08, 0.08, 0.06))
     picture = whole(painting)
     if kind == 5:
-        return photographed(shaped(painting, rng), rng)
+        picture = shaped(painting, rng)
+        if rng.random() < 0.5:  # an oval in its mat, framed
+            picture = moulding(picture, rng, rng.uniform(0.01, 0.08))
+        return photographed(picture, rng)
     if rng.random() < 0.1:
         picture = bordered(painting, rng)
     if kind and rng.random() < 0.35:
         picture = shadowed(picture, rng)
     if kind in (1, 2, 3) and rng.random() < 0.4:
-        picture = moulding(picture, rng, rng.uniform(0.002, 0.012))  # a lip, a gap, a bevel
+        picture = moulding(picture, rng, rng.uniform(0.002, 0.02))  # a lip, a gap, a bevel
+    if kind == 6 or (kind in (1, 2) and rng.random() < 0.1):
+        picture = slats(picture, rng)
     if kind in (2, 4) or (kind == 0 and rng.random() < 0.2):
         picture = margin(picture, rng)
         if rng.random() < 0.3:
@@ -57,7 +63,7 @@ def framed(painting: Pixels, rng: Generator) -> Labelled:
     if kind in (1, 2, 3, 4):
         for _ in range(rng.integers(1, 4)):
             picture = moulding(picture, rng, rng.uniform(0.008, 0.06))
-    if kind == 3 or (kind in (1, 2) and rng.random() < 0.2):
+    if kind == 3 or (kind in (1, 2, 6) and rng.random() < (0.6 if kind == 6 else 0.2)):
         picture = room(picture, rng)
     if kind in (0, 4) or rng.random() < 0.1:
         picture = margin(picture, rng)

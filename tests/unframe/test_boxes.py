@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -56,6 +57,20 @@ def in_mat(inner: Pixels, wide: int) -> tuple[Pixels, Edges]:
     pixels, box = on_ground(inner, (wide, wide, wide, wide), (238, 232, 215))
     framed, outer = in_frame(pixels, wide // 2)
     return framed, moved(box, outer)
+
+
+def beside_words(inner: Pixels, widths: Edges) -> tuple[Pixels, Edges]:
+    """A white strip at one side with a paragraph in it, small and black."""
+    pixels, box = on_ground(inner, widths, (250, 250, 250))
+    height, width = pixels.shape[:2]
+    x = width - widths[2] + 6 if widths[2] else 6
+    y = height - widths[3] + 16 if widths[3] else 16
+    for line, words in enumerate(("Composition", "oil on canvas", "1923, signed", "54 x 60 cm")):
+        place = (x, y + 16 * line)
+        cv2.putText(
+            pixels, words, place, cv2.FONT_HERSHEY_SIMPLEX, 0.35, (30, 30, 30), 1, cv2.LINE_AA
+        )
+    return pixels, box
 
 
 def mondrian(seed: int, height: int = 400, width: int = 360) -> Pixels:
@@ -127,6 +142,10 @@ FRAMES: dict[str, Frame] = {
     "one bar": lambda p: on_ground(p, (0, 0, 0, 40), (0, 0, 0)),
     "wooden frame": lambda p: in_frame(p, 25),
     "mat in a frame": lambda p: in_mat(p, 60),
+    "words at the left": lambda p: beside_words(p, (95, 0, 0, 0)),
+    "words at the right": lambda p: beside_words(p, (0, 0, 95, 0)),
+    "words above": lambda p: beside_words(p, (0, 80, 0, 0)),
+    "words below": lambda p: beside_words(p, (0, 0, 0, 80)),
 }
 
 
