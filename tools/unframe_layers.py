@@ -226,17 +226,12 @@ def moulding(inner: Labelled, rng: Generator, share: float) -> Labelled:
     wide = max(1, round(max(inner.pixels.shape[:2]) * share))
     shape = grown(inner, (wide,) * 4)
     y, x = np.arange(shape[0])[:, None], np.arange(shape[1])
-    down, across = np.minimum(y, shape[0] - 1 - y), np.minimum(x, shape[1] - 1 - x)
+    down, across = from_edges(shape)
     is_level = down <= across  # a bar above or below; mitred corners
     depth = np.minimum(np.minimum(down, across), wide - 1)
     profile = bands(wide, rng)
     light = rng.normal(1, rng.choice((0.02, 0.15, 0.35)), 4).clip(0.3, 1.8).astype(np.float32)
-    shades = np.where(
-        is_level,
-        np.where(2 * y < shape[0], *light[:2]).astype(np.float32),
-        np.where(2 * x < shape[1], *light[2:]).astype(np.float32),
-    )
-    ground = profile[depth] * shades[..., None]
+    ground = profile[depth] * lit(is_level, light)
     look = rng.random()
     if look < 0.3:  # painted, or a polished face that mirrors the painting
         other = cv2.resize(inner.pixels, shape[::-1]).astype(np.float32)
@@ -257,6 +252,20 @@ def moulding(inner: Labelled, rng: Generator, share: float) -> Labelled:
     return surrounded(inner, (wide,) * 4, ground)
 
 
+def from_edges(shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """How far each row (H, 1) and each column (W,) lies from the nearer edge."""
+    y, x = np.arange(shape[0])[:, None], np.arange(shape[1])
+    return np.minimum(y, shape[0] - 1 - y), np.minimum(x, shape[1] - 1 - x)
+
+
+def lit(is_level: NDArray[np.bool_], light: Floats) -> Floats:
+    """Factors (H, W, 1) of bars with a light each: above and below where level, left and right."""
+    height, width = is_level.shape
+    y, x = np.arange(height)[:, None], np.arange(width)
+    level, upright = np.where(2 * y < height, *light[:2]), np.where(2 * x < width, *light[2:])
+    return np.where(is_level, level, upright)[..., None].astype(np.float32)
+
+
 def slats(inner: Labelled, rng: Generator) -> Labelled:
     """A narrow frame of plain slats behind a seam, often painted like the picture's own edge."""
     longest = max(inner.pixels.shape[:2])
@@ -269,20 +278,15 @@ def slats(inner: Labelled, rng: Generator) -> Labelled:
     is_alike = rng.random() < 0.5
     tone = own + rng.normal(0, 8) + rng.normal(0, 3, 3) if is_alike else colour(rng)
     ground = np.broadcast_to(tone, (*shape, 3)).astype(np.float32)
-    y, x = np.arange(shape[0])[:, None], np.arange(shape[1])
-    down, across = np.minimum(y, shape[0] - 1 - y), np.minimum(x, shape[1] - 1 - x)
-    is_mitred = rng.random() < 0.5  # or those above and below run through, or those beside
-    is_level = (
-        down <= across if is_mitred else (across < around if rng.random() < 0.5 else down >= around)
-    )
-    is_level = np.broadcast_to(is_level, shape)
+    down, across = from_edges(shape)
+    if rng.random() < 0.5:  # mitred corners
+        is_level = down <= across
+    elif rng.random() < 0.5:
+        is_level = np.broadcast_to(across < around, shape)
+    else:
+        is_level = np.broadcast_to(down >= around, shape)
     light = rng.normal(1, rng.choice((0.01, 0.06)), 4).astype(np.float32)
-    shades = np.where(
-        is_level,
-        np.where(2 * y < shape[0], *light[:2]),
-        np.where(2 * x < shape[1], *light[2:]),
-    )
-    ground *= shades[..., None].astype(np.float32)
+    ground *= lit(is_level, light)
     if rng.random() < 0.5:
         ground *= grain(is_level, rng)[..., None]
     gap = np.minimum(down, across) >= wide
