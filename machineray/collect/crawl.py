@@ -19,6 +19,7 @@ from machineray.collect.fetch import LATER, Web
 from machineray.collect.limits import Spent
 from machineray.collect.painting import Candidate, Said, Site, Step, Turned, Wanted, artist_key
 from machineray.collect.rights import Admission, admitted
+from machineray.collect.sites.reading import link_of
 from machineray.errors import InputError, TemporaryError
 
 
@@ -128,10 +129,10 @@ def _row(
     site: Site, found: Candidate, admission: Admission, picture: Answer, row: dict[str, Any]
 ) -> dict[str, Any]:
     """A catalog row with the line of the ledger in it."""
-    page, path = _page(found)
+    page = link_of(found.url, found.evidence.url)  # it stands in pages for people
     return {
         **row,
-        "file": f"{site.name}{path}",
+        "file": f"{site.name}{urlsplit(page).path}",
         "title": found.title[:LONGEST],
         "artist": found.artist[:LONGEST],
         "year": found.year,
@@ -146,15 +147,6 @@ def _row(
         "fetched": found.evidence.fetched,
         "evidence": {"url": found.evidence.url, "sha256": found.evidence.sha256},
     }
-
-
-def _page(found: Candidate) -> tuple[str, str]:
-    """(the painting's page, its path): a link in pages for people, so that it has to be one."""
-    try:
-        path = urlsplit(found.url).path
-    except ValueError:  # https://[
-        return found.evidence.url, urlsplit(found.evidence.url).path
-    return found.url if found.url.startswith("https://") else found.evidence.url, path
 
 
 def _file_name(url: str) -> str:
