@@ -247,26 +247,22 @@ def without_times(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "fetched"}
 
 
-def test_a_page_of_a_guard_in_the_way_is_asked_for_again(serve: Serve, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fence", "told"),
+    [
+        (site.as_json({"message": "Please wait"}), "no longer has “items”"),
+        (Reply("<html>Just a moment...</html>"), "a web page instead of JSON"),
+    ],
+)
+def test_a_page_of_a_guard_in_the_way_is_asked_for_again(
+    fence: Reply, told: str, serve: Serve, tmp_path: Path
+) -> None:
     """A fence answers 200 with a page of its own: said, and not taken for the site's for ever."""
     server = serve(MUSEUMS["smk"]())
     path = next(path for path in server.pages if "keys=abstract" in path)
     page = server.pages[path]
-    server.pages[path] = site.as_json({"message": "Please wait"})
-    with pytest.raises(InputError, match="no longer has “items”"):
-        list(begin(tmp_path, server, "smk", max_side=1600)[1])
-    server.pages[path] = page
-    job, events = begin(tmp_path, server, "smk", max_side=1600)
-    list(events)
-    assert len(rows_of(job)) == 1
-
-
-def test_a_page_of_a_guard_instead_of_json_is_asked_again(serve: Serve, tmp_path: Path) -> None:
-    server = serve(MUSEUMS["smk"]())
-    path = next(path for path in server.pages if "keys=abstract" in path)
-    page = server.pages[path]
-    server.pages[path] = Reply("<html>Just a moment...</html>")
-    with pytest.raises(InputError, match="a web page instead of JSON"):
+    server.pages[path] = fence
+    with pytest.raises(InputError, match=told):
         list(begin(tmp_path, server, "smk", max_side=1600)[1])
     server.pages[path] = page
     job, events = begin(tmp_path, server, "smk", max_side=1600)
