@@ -224,9 +224,7 @@ def measure(place: Path) -> dict[str, float]:
         return len(files) / (time.process_time() - start)
 
     row = {"pictures": len(files)}
-    row["stage"] = rate(
-        lambda file: unframed({"key": file.name}, file.read_bytes(), 0.5, is_by_hand=False)
-    )
+    row["stage"] = rate(lambda file: unframed({"key": file.name}, file.read_bytes(), 0.5))
     row["peak_mib"] = peak_mib()
     row["ours"], row["line"] = rate(found), rate(by_lines)
     return row

@@ -147,14 +147,14 @@ def read_picture(root: Store, key: str) -> bytes:
     return root.read(key)
 
 
-def thumbnail(image: "Image") -> bytes:
-    """A picture as a page shows it: a WebP of at most THUMBNAIL_PX a side.
+def thumbnail(image: "Image", side: int = THUMBNAIL_PX) -> bytes:
+    """A picture as a page shows it: a WebP of at most so many pixels a side.
 
     The picture itself shrinks: a copy of a large one would cost its memory again.
     """
     from machineray.imaging import encode
 
-    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    image.thumbnail((side, side))
     return encode(image, "webp", quality=75)
 
 
@@ -164,20 +164,31 @@ def ids_in(file: str, option: str, known: Collection[str]) -> list[str]:
     NotFoundError when it cannot be read, UsageError when it names no painting that is there.
     """
     try:
-        lines = read_file(file).decode("utf-8-sig").splitlines()
+        lines = read_option(file, option).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{option} {file}: not text ({error}); give a text file") from error
+    ids = {line.partition("#")[0].strip() for line in lines} - {""}
+    check_ids(ids, option, file, known)
+    return sorted(ids)
+
+
+def read_option(file: str, option: str) -> bytes:
+    """The file that `option` names; NotFoundError or UsageError where it cannot be read."""
+    try:
+        return read_file(file)
     except UsageError as error:
         raise UsageError(f"{option} {error}") from error
-    ids = {line.partition("#")[0].strip() for line in lines} - {""}
-    strange = sorted(ids.difference(known))
+
+
+def check_ids(ids: Collection[str], option: str, file: str, known: Collection[str]) -> None:
+    """UsageError where `option`'s file names a painting that is not there."""
+    strange = sorted({*ids}.difference(known))
     if strange:
         names = ", ".join(strange[:3]) + (", …" if strange[3:] else "")
         raise UsageError(
             f"{option} {file}: {len(strange)} of its {len(ids)} ids are of no painting here "
             f"({names}); take ids from the page of pictures"
         )
-    return sorted(ids)
 
 
 @cache

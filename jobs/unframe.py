@@ -1,12 +1,11 @@
 """Find and cut picture frames, mats, borders, walls and captions; a page to look at.
 
 mray run unframe --run klee
-mray run unframe --run klee-2 --input klee/curate --whole whole.txt     after looking at it
+mray run unframe --run klee-2 --input klee/curate --boxes boxes.csv     after looking at it
 """
 
-import csv
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,13 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs import FILE, Job, again, main
-from jobs.pictures import ids_in, pictures, thumbnail
+from jobs.pictures import THUMBNAIL_PX, check_ids, ids_in, pictures, read_option, thumbnail
 from jobs.threads import each_file
-from machineray.errors import InputError
+from machineray.errors import InputError, UsageError
 from machineray.log import Event, Note
 from machineray.rows import Rows
 from machineray.runs import Plan, Row
 from machineray.shards import Done, Outcome, Refused, Task, batches
+from machineray.unframe.boxes_csv import ByHand, read_boxes, write_boxes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 LARGEST_CUT = 17_000_000  # pixels of a picture that is cut: 4,096 a side, networks learn from 1,024
 LARGE = 5_000_000  # pixels; of pictures with more than that one is cut at a time, others wait
 ONE_LARGE = Lock()
-COLUMNS = ("file", "left", "top", "right", "bottom", "confidence", "corners", "id")
 
 
 def unframe(
@@ -45,21 +44,30 @@ def unframe(
         str | None,
         typer.Option(metavar=FILE, help="A file with the ids to leave whole, one a line."),
     ] = None,
+    boxes: Annotated[
+        str | None,
+        typer.Option(metavar=FILE, help="A CSV of boxes by hand: id,left,top,right,bottom."),
+    ] = None,
 ) -> Iterator[Event]:
     """Cut every painting out of what is around it; boxes.csv and boxes.html say where."""
     source = pictures(job)
-    by_hand = ids_in(whole, "--whole", source.kept) if whole else []
-    stays_whole = frozenset(by_hand)
+    stays_whole = ids_in(whole, "--whole", source.kept) if whole else []
+    drawn = boxes_in(boxes, source.kept) if boxes else {}
+    if both := sorted(drawn.keys() & {*stays_whole}):
+        raise UsageError(f"--whole and --boxes both name {both[0]}: take it out of one of them")
+    by_hand = drawn | dict.fromkeys(stays_whole, ByHand())
+    own: dict[str, Any] = {"min_confidence": min_confidence}
     plan = Plan(
         stage=job.stage,
-        arguments={"min_confidence": min_confidence, "whole": by_hand},
+        # Without boxes as before there were any: runs of then are the same runs.
+        arguments={**own, "whole": stays_whole, **({"boxes": drawn} if drawn else {})},
         input=source.source,
         indexes=batches(list(source.kept), job.row.items_per_index),
     )
 
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
         def one(row: Row, data: bytes) -> tuple[Row, str, bytes, bytes]:
-            return unframed(row, data, min_confidence, row["id"] in stays_whole)
+            return unframed(row, data, min_confidence, by_hand.get(row["id"]))
 
         for known, value in each_file(one, map(source.row, items), source.read, job.workers):
             item = known["id"]
@@ -80,8 +88,7 @@ def unframe(
             table = Path(folder) / "boxes.csv"
             write_boxes(records, table)
             yield table.name, table
-        again_so = again(unframe, source.source["from"], min_confidence=min_confidence)
-        yield from boxes_pages(records, again_so)
+        yield from boxes_pages(records, again(unframe, source.source["from"], **own))
         yield "catalog.jsonl", records.path
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
@@ -95,7 +102,7 @@ def unframe(
 
 
 def unframed(
-    known: Row, data: bytes, min_confidence: float, is_by_hand: bool
+    known: Row, data: bytes, min_confidence: float, by_hand: ByHand | None = None
 ) -> tuple[Row, str, bytes, bytes]:
     """A picture's row with its box, the painting's suffix and file, and all of it small (WebP).
 
@@ -104,23 +111,31 @@ def unframed(
     looked at smaller, and its own pixels are asked only where that shows a frame.
     """
     from machineray.imaging import encode, from_array
+    from machineray.unframe.boxes import SMALL
+    from machineray.unframe.page import is_doubtful
 
     name = known["key"]
     look = glance(data, name)
-    small = thumbnail(from_array(look.pixels))
     row: Row = {"file": PurePosixPath(name).name} | known
     row |= {"confidence": round(look.rough.confidence, 3), "source_size": list(look.size)}
-    if is_by_hand or look.rough.confidence < min_confidence:
-        row |= {"left_whole": "by hand" if is_by_hand else "not sure"}
-        if look.rough.cuts:
-            row |= {"proposed": look.in_file(look.found())["box"]}
-    elif look.rough.cuts:
+    is_cut = look.rough.cuts
+    if by_hand:
+        by_hand.check(*look.size, name)
+        row["overruled"], is_cut = "by hand", not by_hand.is_whole(*look.size)
+    elif look.rough.confidence < min_confidence:
+        row["overruled"], is_cut = "not sure", False
+    # One that a person is to look at is shown as large as it was judged.
+    small = thumbnail(from_array(look.pixels), SMALL if is_doubtful(row) else THUMBNAIL_PX)
+    if is_cut:
         with ONE_LARGE if look.size[0] * look.size[1] > LARGE else nullcontext():
             look = closer(look, data, name)
-            found = look.found()
+            found = look.placed(by_hand) if by_hand else look.found()
             painting = cut(look.pixels, found)
-            row |= look.in_file(found) | {"width": painting.shape[1], "height": painting.shape[0]}
+            row |= {"width": painting.shape[1], "height": painting.shape[0]}
+            row |= by_hand.row() if by_hand else look.in_file(found)
             return row, ".png", encode(from_array(painting), "png"), small
+    if look.rough.cuts and not by_hand:
+        row["proposed"] = look.in_file(look.found())["box"]
     row |= {"box": [0, 0, *look.size], "width": look.size[0], "height": look.size[1]}
     return row, PurePosixPath(name).suffix.lower(), data, small
 
@@ -139,6 +154,21 @@ class Look:
         from machineray.unframe.boxes import refined
 
         return refined(self.pixels, self.rough)
+
+    def placed(self, by_hand: ByHand) -> "Box":
+        """A box by hand in these pixels, of which it has one at least."""
+        from machineray.unframe.boxes import Box
+
+        left, top, right, bottom = self.covered
+        across, down = (right - left) / self.size[0], (bottom - top) / self.size[1]
+        height, width = self.pixels.shape[:2]
+        x0, y0, x1, y1 = by_hand.edges or (0, 0, *self.size)
+        start = min(round(left + x0 * across), width - 1), min(round(top + y0 * down), height - 1)
+        stop = min(round(left + x1 * across), width), min(round(top + y1 * down), height)
+        corners = [(left + x * across, top + y * down) for x, y in by_hand.corners or ()]
+        return Box(
+            *start, max(stop[0], start[0] + 1), max(stop[1], start[1] + 1), 1.0, tuple(corners)
+        )
 
     def in_file(self, found: "Box") -> Row:
         """Box and corners as boxes.csv gives them, in pixels of the upright file."""
@@ -194,19 +224,15 @@ def times_too_large(width: int, height: int) -> int:
     return next(times for times in (1, 2, 4, 8) if width * height <= LARGEST_CUT * times**2)
 
 
-def write_boxes(records: Sequence[Row], file: Path) -> None:
-    """One line a picture: the box in pixels of the upright picture, end exclusive.
-
-    `corners` is empty, or x and y of the four corners of a painting that was set upright, top
-    left first, then clockwise; its box goes through the middles of its edges. Two files in folders
-    of the same input may have one name, but never one id.
-    """
-    with file.open("w", newline="", encoding="utf-8") as text:
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in records:
-            corners = " ".join(f"{value:g}" for point in row.get("corners", ()) for value in point)
-            writer.writerow([row["file"], *row["box"], row["confidence"], corners, row["id"]])
+def boxes_in(file: str, known: Collection[str]) -> dict[str, ByHand]:
+    """The boxes of the file that --boxes names, by id; errors as those of `ids_in`."""
+    data = read_option(file, "--boxes")
+    try:
+        boxes = read_boxes(data, file)
+    except InputError as error:
+        raise UsageError(f"--boxes {error}") from error
+    check_ids(boxes, "--boxes", file, known)
+    return dict(sorted(boxes.items()))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from string import Template
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -60,6 +61,11 @@ def plain_page(title: str, style: str, body: str, script: str = "") -> str:
         known["allowed"] = f"; script-src '{script_hash(script)}'"
         known["script"] = f"<script>{script}</script>\n"
     return _PAGE.substitute(known)
+
+
+def page_script(own: str) -> str:
+    """A page's own script behind what all pages to click on share."""
+    return Path(__file__).with_name("pages.js").read_text(encoding="utf-8") + own
 
 
 def script_hash(script: str) -> str:

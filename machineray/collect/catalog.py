@@ -1,7 +1,5 @@
 """catalog.csv, catalog.json and catalog.jsonl beside pictures: who painted what, and the rights."""
 
-import csv
-import io
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from machineray.errors import InputError
+from machineray.tables import csv_records, text_of
 
 Metadata = Mapping[str, str | int | None]
 
@@ -38,9 +37,9 @@ def read_catalog(data: bytes, name: str) -> dict[str, Metadata]:
     Raises:
         InputError: names the catalog and the line that cannot be understood.
     """
-    text = _text(data)
+    text = text_of(data)
     if name.endswith(".csv"):
-        records = _csv_records(text, name)
+        records = csv_records(text, name, _check_header)
     elif name.endswith(".jsonl"):
         records = _json_lines(text, name)
     else:
@@ -51,43 +50,6 @@ def read_catalog(data: bytes, name: str) -> dict[str, Metadata]:
 def normal(file: str) -> str:
     """The file's name as catalogs and listings compare it: NFC (a Mac lists NFD), "/" inside."""
     return str(PurePosixPath(unicodedata.normalize("NFC", file.replace("\\", "/"))))
-
-
-def _text(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")  # Latin-1, and what Excel writes for it
-
-
-def _csv_records(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    header = text.lstrip().partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text.lstrip(), newline=""), delimiter=delimiter, strict=True)
-    skipped = text[: len(text) - len(text.lstrip())].count("\n")
-    columns: list[str] = []
-    while True:
-        line = reader.line_num + skipped + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise InputError(f"{name}: line {line}: {error}: mend the quotes") from error
-        if not any(cell.strip() for cell in cells):
-            continue
-        if not columns:
-            columns = [cell.strip().lower() for cell in cells]
-            _check_header(columns, f"{name}: line {line}")
-            continue
-        if len(cells) > len(columns):
-            raise InputError(
-                f"{name}: line {line}: {len(cells)} fields under {len(columns)} columns: "
-                'put "quotes" around a field that holds the separator'
-            )
-        yield line, dict(zip(columns, cells, strict=False))
 
 
 def _check_header(columns: list[str], where: str) -> None:

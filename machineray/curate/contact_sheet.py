@@ -14,7 +14,14 @@ from string import Template
 from urllib.parse import quote
 
 from machineray.curate.decisions import DOUBTS, KEPT_BY_HAND, REJECTED, Row
-from machineray.markup import page_links, page_name, painting_words, script_hash, title_of
+from machineray.markup import (
+    page_links,
+    page_name,
+    page_script,
+    painting_words,
+    script_hash,
+    title_of,
+)
 
 NAME = "contact-sheet"
 PAGE = 1000
@@ -57,7 +64,7 @@ def contact_sheet(
     counts = (kept_count, rejected_count, len(rows) - kept_count - rejected_count)
     words = "\n".join(f"{row['id']} {row['verdict']}" for row in rows)
     data = {"sheet": hashlib.sha256(words.encode()).hexdigest(), "lists": listed}
-    script, style = _beside("sheet.js"), _beside("sheet.css")
+    script, style = page_script(_beside("sheet.js")), _beside("sheet.css")
     count = max(1, -(-len(order) // page))
     template = Template(_beside("sheet.html"))
     for number in range(count):

@@ -1,16 +1,14 @@
-"use strict";
 (() => {
   const $ = (id) => document.getElementById(id);
   const { sheet: hash, lists } = JSON.parse($("data").textContent);
-  const key = "mray sheet " + hash + location.pathname.replace(/[^/]*$/, "");
   const sheet = document.querySelector(".sheet");
   const figures = [...sheet.children];
   const boxes = figures.map((figure) => figure.querySelector("input"));
   const buttons = [...document.querySelectorAll("[data-show]")];
 
   /* What was decided otherwise than the page says, on all pages of the sheet: list -> id -> title, or false. */
-  let changes = { reject: {}, keep: {} };
-  try { changes = JSON.parse(localStorage.getItem(key)) || changes; } catch { /* no storage here: this page alone */ }
+  const store = common.kept("sheet", hash, { reject: {}, keep: {} });
+  const { changes } = store;
   const undone = [];
 
   function show(box) {
@@ -27,7 +25,7 @@
   }
 
   function remember() {
-    try { localStorage.setItem(key, JSON.stringify(changes)); } catch { /* as above */ }
+    store.keep();
     for (const list in lists) {
       const { size } = ids(list);
       document.querySelector(`[data-save="${list}"] span`).textContent = size;
@@ -61,12 +59,7 @@
 
   /* On paper ids are one a line, with a title behind "#": what --reject and --keep read. */
   function save(list) {
-    const lines = [...ids(list)].map(([id, title]) => (title ? id + "  # " + title : id) + "\n");
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob(lines.sort(), { type: "text/plain" }));
-    link.download = list + ".txt";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+    common.save(list + ".txt", [...ids(list)].map(([id, title]) => (title ? id + "  # " + title : id)).sort());
   }
 
   function filter(name) {
@@ -108,13 +101,6 @@
   };
   buttons.forEach((button, i) => { keys[i + 1] = () => filter(button.dataset.show); });
 
-  /* The root that the page lies in, for a shell. It is not written in the page: that is the same in every root. */
-  const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : "'" + word.replaceAll("'", "'\"'\"'") + "'");
-  try {
-    const [, root] = decodeURIComponent(location.pathname).match(/^(.+)\/runs\/[^/]+\/curate\/[^/]+$/);
-    if (location.protocol === "file:") $("root").textContent = " --root " + quoted(root);
-  } catch { /* it was taken out of its root */ }
-
   for (const box of boxes) {
     if (!box) continue;
     if (box.value in changes[box.name]) box.checked = changes[box.name][box.value] !== false;
@@ -122,6 +108,7 @@
     show(box);
   }
   remember();
+  common.nameRoot($("root"));
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;

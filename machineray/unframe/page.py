@@ -1,20 +1,26 @@
 """Pages that show every picture small with the box that was found; the least certain come first.
 
 Thumbnails are files beside the pages, which have PAGE pictures at most; nothing is asked of any
-server. Clicking gathers ids: of what is to be left whole, and of what is unwanted.
+server. A person draws the boxes that are not right, for --boxes, and gathers what is unwanted.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from string import Template
 from typing import Any
 
 from machineray.markup import (
+    embedded_json,
     escaped,
     local_href,
     page_links,
     page_name,
+    page_script,
     painting_words,
     plain_page,
 )
+from machineray.unframe.boxes_csv import corner_words
 
 Row = Mapping[str, Any]
 
@@ -22,42 +28,22 @@ NAME = "boxes"
 PAGE = 1000
 SURE = 0.97  # expected IoU; below it the page asks a person to look
 
-STYLE = """.sheet { display: grid; gap: 1rem;
- grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); }
-figure { margin: 0; overflow-wrap: anywhere;
- content-visibility: auto; contain-intrinsic-size: 11rem 16rem; }
-svg { max-width: 100%; max-height: 14rem; display: block; }
-polygon { fill: none; vector-effect: non-scaling-stroke; }
-.halo { stroke: #000; stroke-width: 4; }
-.box { stroke: #3f3; stroke-width: 2; }
-.proposed { stroke: #fff; stroke-width: 2; stroke-dasharray: 6 4; }
-figcaption { font-size: 12px; }
-code { user-select: all; }
-label { cursor: pointer; white-space: nowrap; }
-figure:has(.reject:checked) svg { opacity: .25; }
-figure:has(.whole:checked) polygon { visibility: hidden; }
-textarea { width: 100%; box-sizing: border-box; font: 12px/1.4 monospace; }"""
-
-ASKED = {  # kind -> what it is for
-    "whole": 'Tick "whole" where the box cuts into a painting that has no frame.',
-    "reject": 'Tick "reject" where you do not want the picture at all.',
-}
-
-SCRIPT = """
-function gather() {
-  for (const kind of ["whole", "reject"]) {
-    const boxes = document.querySelectorAll("input." + kind + ":checked");
-    document.getElementById(kind).value = [...boxes].map((box) => box.value).join("\\n");
-  }
-}
-document.addEventListener("change", gather);
-gather();
-"""
+HOW = """<p>Click on a picture to see it large: drag over it to draw the painting's box, or drag an
+edge. Tick "whole" where it has no frame, "dashed" where the dashed box is right, and "reject" where
+you do not want the picture.</p>
+<p><button type="button" data-save="boxes">Save boxes.csv (<span>0</span>)</button>
+<button type="button" data-save="reject">Save reject.txt (<span>0</span>)</button></p>
+<p data-list="boxes">Then <code>$command<span id="root"></span> --boxes boxes.csv</code></p>
+<p data-list="reject">What is rejected: <code>mray run curate … --reject reject.txt</code></p>
+<noscript><p>Scripts are off: write boxes into a file, as in boxes.csv.</p></noscript>
+<dialog><svg></svg><p><button type="button" id="back">As it was found</button>
+<button type="button" id="close">Close</button></p></dialog>"""
 
 
 def is_doubtful(row: Row) -> bool:
     """Whether the page asks a person to look at a picture."""
-    return row["confidence"] < SURE or row.get("left_whole") == "not sure"
+    told = row.get("overruled")
+    return told == "not sure" or (told is None and row["confidence"] < SURE)
 
 
 def boxes_pages(rows: Sequence[Row], command: str, page: int = PAGE) -> Iterator[tuple[str, bytes]]:
@@ -65,39 +51,51 @@ def boxes_pages(rows: Sequence[Row], command: str, page: int = PAGE) -> Iterator
 
     Args:
         rows: id, box, confidence, source_size, thumbnail (a path beside the pages), and corners,
-            left_whole, proposed (the box that it would have had), title, file, artist, year where
-            they are known.
-        command: what begins the stage again, for a shell; --whole is put behind it.
+            overruled ("by hand" or "not sure"), proposed (the box that it would have had), title,
+            file, artist, year where they are known.
+        command: what begins the stage again, for a shell; --boxes is put behind it.
         page: pictures a page.
     """
     keys = [(not is_doubtful(row), row["confidence"]) for row in rows]
     order = sorted(range(len(rows)), key=lambda number: (keys[number], number))
     unsure = sum(not is_sure for is_sure, _ in keys)
     title = f"{unsure} to look at, {len(rows) - unsure} sure"
-    commands = {"whole": f"{command} --whole FILE", "reject": "mray run curate … --reject FILE"}
+    data = {"sheet": _digest(rows), "boxes": _by_hand(rows)}
+    style, script = _beside("page.css"), page_script(_beside("page.js"))
     count = max(1, -(-len(order) // page))
     for number in range(count):
         shown = [rows[index] for index in order[number * page :][:page]]
         doubtful = [row for row in shown if is_doubtful(row)]
         parts = [
             page_links(NAME, number, count),
-            _asked(commands, is_alone=count == 1),
+            Template(HOW).substitute(command=escaped(command)),
             _sheet(f"To look at: expected overlap below {SURE}, or left whole for it", doubtful),
             _sheet("Sure", shown[len(doubtful) :]),
+            f'<script type="application/json" id="data">{embedded_json(data)}</script>',
         ]
-        text = plain_page(title, STYLE, "\n".join(parts), SCRIPT)
+        text = plain_page(title, style, "\n".join(parts), script)
         yield page_name(NAME, number), text.encode()
 
 
-def _asked(commands: Mapping[str, str], is_alone: bool) -> str:
-    """A field for the ids of each kind, with the words and the command that belong to it."""
-    which = "" if is_alone else " (those of all pages one below the other)"
-    return "\n".join(
-        f'<p><label for="{kind}">{words}</label> Put the ids into a file{which} and run '
-        f"<code>{escaped(commands[kind])}</code></p>\n"
-        f'<textarea id="{kind}" rows="2" readonly placeholder="no ids yet"></textarea>'
-        for kind, words in ASKED.items()
-    )
+def _digest(rows: Sequence[Row]) -> str:
+    """What tells this run's boxes from another's."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(f"{row['id']} {row['box']} {row['source_size']}\n".encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+def _by_hand(rows: Iterable[Row]) -> dict[str, list[object]]:
+    """Id -> edges and corners of each box by hand, as the page saves them."""
+    return {
+        row["id"]: [*row["box"], corner_words(row)]
+        for row in rows
+        if row.get("overruled") == "by hand"
+    }
+
+
+def _beside(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _sheet(title: str, rows: Sequence[Row]) -> str:
@@ -106,7 +104,7 @@ def _sheet(title: str, rows: Sequence[Row]) -> str:
 
 
 def _figure(row: Row) -> str:
-    """The picture with its box, what is known of it, and two boxes to tick."""
+    """The picture with its box and one to draw, what is known of it, and what to tick."""
     width, height = row["source_size"]
     corners = row.get("corners") or _corners(row["box"])
     outlines = [("halo", corners), ("box", corners)]
@@ -118,14 +116,17 @@ def _figure(row: Row) -> str:
     )
     address = local_href(row["thumbnail"])
     image = f'<image href="{address}" width="{width}" height="{height}"/>'
-    item = escaped(row["id"])
-    checked = " checked" if row.get("left_whole") == "by hand" else ""
-    ticks = (
-        f'<label><input type="checkbox" class="whole" value="{item}"{checked}>whole</label> '
-        f'<label><input type="checkbox" class="reject" value="{item}">reject</label>'
+    boxes = {"whole": [0, 0, width, height], "dashed": row.get("proposed")}
+    ticks = "".join(
+        f'<label><input type="checkbox" name="box" value="{list(box)}">{name}</label> '
+        for name, box in boxes.items()
+        if box
     )
+    ticks += '<label><input type="checkbox" name="reject">reject</label>'
+    start = list(row.get("proposed", row["box"]))
     return (
-        f'<figure><svg viewBox="0 0 {width} {height}" preserveAspectRatio="xMinYMax">'
+        f'<figure data-id="{escaped(row["id"])}" data-box="{start}">'
+        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="xMinYMax">'
         f"{image}{shapes}</svg><figcaption>{_words(row)}<br>{ticks}</figcaption></figure>"
     )
 
@@ -139,6 +140,6 @@ def _words(row: Row) -> str:
     """What is known of the painting, the confidence and what was done."""
     whole = [0, 0, *row["source_size"]]
     done = "whole" if list(row["box"]) == whole else "set upright" if row.get("corners") else "cut"
-    if row.get("left_whole"):
-        done += f" ({row['left_whole']})"
+    if row.get("overruled"):
+        done += f" ({row['overruled']})"
     return painting_words(row, f"{row['confidence']:.2f}, {done}")

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def job(tmp_path: Path, pictures: Path, **options: object) -> Job:
     return Job("unframe", "klee", root=root, input=folder, **options)  # type: ignore[arg-type]
 
 
-def done(tmp_path: Path) -> StageRun:
-    return StageRun(open_store(str(tmp_path / "root")), "klee", "unframe")
+def done(tmp_path: Path, run: str = "klee") -> StageRun:
+    return StageRun(open_store(str(tmp_path / "root")), run, "unframe")
 
 
 def test_boxes_and_cropped_pictures(tmp_path: Path, pictures: Path) -> None:
@@ -101,11 +102,90 @@ def test_what_is_told_to_stay_whole_stays_whole(tmp_path: Path, pictures: Path) 
     list(unframe(job(tmp_path, pictures), whole=str(told)))
     catalog = {row["id"]: row for row in done(tmp_path).catalog()}
     assert catalog["framed"]["box"] == [0, 0, 420, 300]
-    assert catalog["framed"]["left_whole"] == "by hand"
+    assert catalog["framed"]["overruled"] == "by hand"
     assert catalog["turned"]["box"] != [0, 0, 300, 420]
     told.write_text("nobody\n")
     with pytest.raises(UsageError, match=r"--whole .*1 of its 1 ids.*nobody"):
         list(unframe(job(tmp_path, pictures), whole=str(told)))
+
+
+def test_boxes_by_hand_are_cut_as_they_are(tmp_path: Path, pictures: Path) -> None:
+    list(unframe(job(tmp_path, pictures)))
+    table = tmp_path / "boxes.csv"
+    found = done(tmp_path).read("boxes.csv").decode()
+    table.write_text("id;left;top;right;bottom\r\nframed;7;9;300;200\r\nwhole;0;0;320;240\r\n")
+    list(unframe(replace(job(tmp_path, pictures), run="drawn"), boxes=str(table)))
+    catalog = {row["id"]: row for row in done(tmp_path, "drawn").catalog()}
+    assert catalog["framed"]["box"] == [7, 9, 300, 200]
+    assert {row["id"] for row in catalog.values() if row.get("overruled")} == {"framed", "whole"}
+    assert catalog["whole"]["key"].endswith("paintings/whole.png")
+    with (
+        Image.open(pictures / "framed.png") as source,
+        Image.open(
+            io.BytesIO(open_store(str(tmp_path / "root")).read(catalog["framed"]["key"]))
+        ) as cut,
+    ):
+        assert np.array_equal(np.asarray(source.crop((7, 9, 300, 200))), np.asarray(cut))
+    # The whole table that the stage wrote may be given back.
+    table.write_text(found)
+    list(unframe(replace(job(tmp_path, pictures), run="again"), boxes=str(table)))
+    again = done(tmp_path, "again")
+    assert again.read("boxes.csv").decode() == found
+    store = open_store(str(tmp_path / "root"))
+    for before, after in zip(done(tmp_path).catalog(), again.catalog(), strict=True):
+        assert store.read(before["key"]) == store.read(after["key"])
+
+
+def test_a_box_by_hand_of_a_large_picture_is_cut_smaller_where_it_lies(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    pixels = np.full((4500, 6001, 3), 255, np.uint8)
+    pixels[1000:3000, 2000:5000] = (200, 30, 30)
+    Image.fromarray(pixels).save(folder / "large.jpg", quality=95)
+    table = tmp_path / "boxes.csv"
+    table.write_text("id,left,top,right,bottom\nlarge,2000,1000,5000,3000\n")
+    list(unframe(job(tmp_path, folder), boxes=str(table)))
+    (row,) = done(tmp_path).catalog()
+    assert row["box"] == [2000, 1000, 5000, 3000]
+    with Image.open(io.BytesIO(open_store(str(tmp_path / "root")).read(row["key"]))) as cut:
+        assert cut.size == (1500, 1000) == (row["width"], row["height"])
+        assert np.abs(np.asarray(cut, int) - (200, 30, 30)).max() < 60
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("nobody,0,0,9,9", "1 of its 1 ids are of no painting here"),
+        ("framed,0,0,9", "line 2: 'bottom'"),
+        ("framed,0,0,9,9.5", "line 2: .*whole numbers"),
+        ("framed,9,0,9,9", "line 2: 9 0 9 9 is no box"),
+        ("framed,0,0,9,9,1 2 3", "line 2"),
+        ("framed,0,0,9,9,0 0 9 0 9 9 0 nan", "line 2: .*no four corners"),
+        ("framed,0,0,9,9\nframed,0,0,9,8", "line 3: framed has another box above"),
+        (",0,0,9,9", "line 2: no id"),
+    ],
+)
+def test_a_wrong_table_of_boxes_names_its_line(
+    tmp_path: Path, pictures: Path, line: str, reason: str
+) -> None:
+    table = tmp_path / "boxes.csv"
+    table.write_text(f"id,left,top,right,bottom,corners\n{line}\n")
+    with pytest.raises(UsageError, match=rf"--boxes .*boxes.csv: {reason}"):
+        list(unframe(job(tmp_path, pictures), boxes=str(table)))
+
+
+def test_a_table_without_columns_and_one_of_another_picture(tmp_path: Path, pictures: Path) -> None:
+    table = tmp_path / "boxes.csv"
+    table.write_text("framed,0,0,9,9\n")
+    with pytest.raises(UsageError, match="no column id, left, top, right, bottom: begin with id,"):
+        list(unframe(job(tmp_path, pictures), boxes=str(table)))
+    table.write_text("id,left,top,right,bottom\nframed,0,0,421,300\n")
+    events = list(unframe(job(tmp_path, pictures, max_failures=1), boxes=str(table)))
+    (refusal,) = (event for event in events if isinstance(event, Refusal))
+    assert "0 0 421 300, is not inside its 420 x 300 pixels" in refusal.reason
+    (tmp_path / "whole.txt").write_text("framed\n")
+    with pytest.raises(UsageError, match="--whole and --boxes both name framed"):
+        list(unframe(job(tmp_path, pictures), whole=str(tmp_path / "whole.txt"), boxes=str(table)))
 
 
 def test_a_page_shows_every_picture(tmp_path: Path, pictures: Path) -> None:
