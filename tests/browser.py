@@ -117,8 +117,11 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self.mouse(kind, x, y, button="left", clickCount=1)
 
-    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        self.mouse("mousePressed", *start, button="left", clickCount=1)
+    def drag(
+        self, start: tuple[float, float], end: tuple[float, float], *, shift: bool = False
+    ) -> None:
+        modifiers = 8 if shift else 0
+        self.mouse("mousePressed", *start, button="left", clickCount=1, modifiers=modifiers)
         for step in (0.3, 0.7, 1):
             x, y = (a + (b - a) * step for a, b in zip(start, end, strict=True))
             self.mouse("mouseMoved", x, y, button="left", buttons=1)

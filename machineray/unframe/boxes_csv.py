@@ -1,7 +1,6 @@
 """boxes.csv: the boxes that were found, and those that a person gives instead."""
 
 import csv
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -103,6 +102,19 @@ def _box(record: Mapping[str, str], where: str) -> ByHand:
         raise InputError(
             f"{where}: {left} {top} {right} {bottom} is no box: left, top, right, bottom in pixels"
         )
-    if len(places) not in (0, 4) or not all(map(math.isfinite, numbers)):
-        raise InputError(f"{where}: {record['corners']!r} are no four corners: x and y of each")
+    if numbers and not _go_around(places):
+        raise InputError(
+            f"{where}: {record['corners']!r} are no four corners: x and y of each, clockwise"
+        )
     return ByHand((left, top, right, bottom), places or None)
+
+
+def _go_around(places: Sequence[tuple[float, float]]) -> bool:
+    """Whether they are four corners of a convex shape, clockwise on a picture (y goes down)."""
+    turns = (
+        (b[0] - a[0]) * (c[1] - b[1]) - (b[1] - a[1]) * (c[0] - b[0])
+        for a, b, c in zip(
+            places, (*places[1:], places[0]), (*places[2:], *places[:2]), strict=True
+        )
+    )
+    return len(places) == 4 and all(turn > 0 for turn in turns)

@@ -15,23 +15,37 @@
     reject: () => Object.keys(changes.reject),
   };
 
-  function outline(picture, box) {
+  /* A line of boxes.csv, its words as numbers -> corners, top left first, then clockwise; and back. */
+  function cornersOf([left, top, right, bottom, leaning]) {
+    if (!leaning) return [[left, top], [right, top], [right, bottom], [left, bottom]];
+    const numbers = leaning.split(" ").map(Number);
+    return [0, 2, 4, 6].map((i) => numbers.slice(i, i + 2));
+  }
+
+  function boxOf(corners) {
+    const middle = (i, j, axis) => Math.round((corners[i][axis] + corners[j][axis]) / 2);
+    const box = [middle(0, 3, 0), middle(0, 1, 1), middle(1, 2, 0), middle(2, 3, 1)];
+    return [...box, isUpright(corners) ? "" : corners.flat().join(" ")];
+  }
+
+  const isUpright = ([a, b, c, d]) => a[0] === d[0] && b[0] === c[0] && a[1] === b[1] && c[1] === d[1];
+
+  function outline(picture, corners) {
     picture.querySelector(".drawn")?.remove();
-    if (!box || box[4]) return; // corners: the page has their outline
-    const [left, top, right, bottom] = box;
+    if (!corners) return;
     const shape = document.createElementNS("http://www.w3.org/2000/svg", "polygon");
     shape.setAttribute("class", "drawn");
-    shape.setAttribute("points", `${left},${top} ${right},${top} ${right},${bottom} ${left},${bottom}`);
+    shape.setAttribute("points", corners.join(" "));
     picture.append(shape);
   }
 
   function show(figure) {
     const { id } = figure.dataset, box = told(id);
     for (const tick of figure.querySelectorAll("[name=box]")) {
-      tick.checked = !!box && !box[4] && JSON.parse(tick.value).every((edge, i) => edge === box[i]);
+      tick.checked = !!box && tick.value === JSON.stringify(box);
     }
     figure.querySelector("[name=reject]").checked = id in changes.reject;
-    outline(pictureOf(figure), box);
+    outline(pictureOf(figure), box && cornersOf(box));
   }
 
   function count() {
@@ -58,7 +72,6 @@
 
   /* The picture large, to draw on. */
   const dialog = $("dialog"), large = $("dialog svg");
-  const ordered = ([a, b, c, d]) => [Math.min(a, c), Math.min(b, d), Math.max(a, c), Math.max(b, d)];
   let figure, drag = null;
 
   function look(chosen) {
@@ -77,31 +90,63 @@
     return { x: within(x, width), y: within(y, height), scale: matrix.a };
   }
 
-  /* A box, and which of its edges move with the pointer: those that are near, or two of a new one. */
-  function grasped({ x, y, scale }) {
-    const box = (told(figure.dataset.id) || JSON.parse(figure.dataset.box)).slice(0, 4);
-    const grip = GRIP * scale;
-    const along = [y, x].map((value, i) => value >= box[1 - i] - grip && value <= box[3 - i] + grip);
-    const edges = [0, 1, 2, 3].filter((i) => along[i % 2] && Math.abs((i % 2 ? y : x) - box[i]) <= grip);
-    return edges.length ? { box, edges } : { box: [x, y, x, y], edges: [2, 3] };
+  const apart = ([a, b], [c, d]) => Math.hypot(a - c, b - d);
+
+  /* How far a place is from a side, the line between two corners. */
+  function beside(place, from, to) {
+    const along = [to[0] - from[0], to[1] - from[1]], length = Math.max(apart(from, to), 1e-9);
+    const share = ((place[0] - from[0]) * along[0] + (place[1] - from[1]) * along[1]) / length ** 2;
+    const at = Math.min(Math.max(share, 0), 1);
+    return apart(place, [from[0] + at * along[0], from[1] + at * along[1]]);
+  }
+
+  const SIDES = [[0, 1, 1], [1, 2, 0], [2, 3, 1], [3, 0, 0]]; // two corners each, and the axis that a side is moved along
+
+  /* What the pointer moves: [corner, axis] each, of the corners that are there or of a new box. */
+  function grasped({ x, y, scale }, isAlone) {
+    const corners = cornersOf(told(figure.dataset.id) || JSON.parse(figure.dataset.box));
+    const corner = corners.findIndex((each) => apart(each, [x, y]) <= GRIP * scale);
+    if (corner >= 0 && (isAlone || !isUpright(corners))) return { corners, moved: [[corner, 0], [corner, 1]] };
+    const near = SIDES.filter(([i, j]) => beside([x, y], corners[i], corners[j]) <= GRIP * scale);
+    if (near.length) return { corners, moved: near.flatMap(([i, j, axis]) => [[i, axis], [j, axis]]) };
+    return { corners: cornersOf([x, y, x, y]), moved: [[1, 0], [2, 0], [2, 1], [3, 1]] };
+  }
+
+  /* Drawn backwards, too, the first corner is the top left one. */
+  function ordered(corners) {
+    if (!isUpright(corners)) return corners;
+    const [left, top, right, bottom] = boxOf(corners);
+    return cornersOf([Math.min(left, right), Math.min(top, bottom), Math.max(left, right), Math.max(top, bottom)]);
+  }
+
+  /* Whether the corners go around clockwise, and each side has some length. */
+  function isBox(corners) {
+    const { width, height } = large.viewBox.baseVal, [left, top, right, bottom] = boxOf(corners);
+    if (right - left < LEAST * width || bottom - top < LEAST * height) return false;
+    return SIDES.every(([i, j], k) => {
+      const [a, b, c] = [corners[i], corners[j], corners[SIDES[(k + 1) % 4][1]]];
+      return (b[0] - a[0]) * (c[1] - b[1]) > (b[1] - a[1]) * (c[0] - b[0]);
+    });
   }
 
   large.addEventListener("pointerdown", (event) => {
     large.setPointerCapture(event.pointerId);
-    drag = grasped(place(event));
+    const from = place(event);
+    drag = { ...grasped(from, event.shiftKey), from };
   });
   large.addEventListener("pointermove", (event) => {
     if (!drag) return;
-    const { x, y } = place(event);
-    drag.isMoved = true;
-    for (const edge of drag.edges) drag.box[edge] = edge % 2 ? y : x;
-    outline(large, ordered(drag.box));
+    const to = place(event), { width, height } = large.viewBox.baseVal, steps = [to.x - drag.from.x, to.y - drag.from.y];
+    const goes = (value, axis) => Math.min(Math.max(value + steps[axis], 0), axis ? height : width);
+    const corners = drag.corners.map((corner) => [...corner]);
+    for (const [corner, axis] of drag.moved) corners[corner][axis] = goes(drag.corners[corner][axis], axis);
+    drag.drawn = ordered(corners);
+    outline(large, drag.drawn);
   });
   large.addEventListener("pointerup", () => {
-    if (!drag) return;
-    const box = ordered(drag.box), { isMoved } = drag, { width, height } = large.viewBox.baseVal;
+    const drawn = drag?.drawn;
     drag = null;
-    if (isMoved && box[2] - box[0] >= LEAST * width && box[3] - box[1] >= LEAST * height) change("boxes", figure, box);
+    if (drawn && isBox(drawn)) change("boxes", figure, boxOf(drawn));
     look(figure);
   });
   $("#back").addEventListener("click", () => { change("boxes", figure, null); look(figure); });

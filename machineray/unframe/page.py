@@ -5,6 +5,7 @@ server. A person draws the boxes that are not right, for --boxes, and gathers wh
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
@@ -28,9 +29,9 @@ NAME = "boxes"
 PAGE = 1000
 SURE = 0.97  # expected IoU; below it the page asks a person to look
 
-HOW = """<p>Click on a picture to see it large: drag over it to draw the painting's box, or drag an
-edge. Tick "whole" where it has no frame, "dashed" where the dashed box is right, and "reject" where
-you do not want the picture.</p>
+HOW = """<p>Click on a picture to see it large: drag over it to draw the painting's box, or drag
+an edge, or with Shift one corner alone, for a painting seen askew. Tick "whole" where it has no
+frame, "dashed" where the dashed box is right, and "reject" where you do not want the picture.</p>
 <p><button type="button" data-save="boxes">Save boxes.csv (<span>0</span>)</button>
 <button type="button" data-save="reject">Save reject.txt (<span>0</span>)</button></p>
 <p data-list="boxes">Then <code>$command<span id="root"></span> --boxes boxes.csv</code></p>
@@ -86,12 +87,18 @@ def _digest(rows: Sequence[Row]) -> str:
 
 
 def _by_hand(rows: Iterable[Row]) -> dict[str, list[object]]:
-    """Id -> edges and corners of each box by hand, as the page saves them."""
-    return {
-        row["id"]: [*row["box"], corner_words(row)]
-        for row in rows
-        if row.get("overruled") == "by hand"
-    }
+    """Id -> box of each that a person gave, as the page saves them."""
+    return {row["id"]: _cells(row) for row in rows if row.get("overruled") == "by hand"}
+
+
+def _cells(row: Row) -> list[object]:
+    """Edges and corners as in a line of boxes.csv."""
+    return [*row["box"], corner_words(row)]
+
+
+def _line(row: Row) -> str:
+    """The cells as an attribute, in the words of JavaScript's JSON.stringify."""
+    return escaped(json.dumps(_cells(row), separators=(",", ":")))
 
 
 def _beside(name: str) -> str:
@@ -116,14 +123,14 @@ def _figure(row: Row) -> str:
     )
     address = local_href(row["thumbnail"])
     image = f'<image href="{address}" width="{width}" height="{height}"/>'
-    boxes = {"whole": [0, 0, width, height], "dashed": row.get("proposed")}
+    boxes = {"whole": [0, 0, width, height]}
+    boxes |= {"dashed": row["proposed"]} if "proposed" in row else {}
     ticks = "".join(
-        f'<label><input type="checkbox" name="box" value="{list(box)}">{name}</label> '
+        f'<label><input type="checkbox" name="box" value="{_line({"box": box})}">{name}</label> '
         for name, box in boxes.items()
-        if box
     )
     ticks += '<label><input type="checkbox" name="reject">reject</label>'
-    start = list(row.get("proposed", row["box"]))
+    start = _line({"box": row["proposed"]} if "proposed" in row else row)
     return (
         f'<figure data-id="{escaped(row["id"])}" data-box="{start}">'
         f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="xMinYMax">'

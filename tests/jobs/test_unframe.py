@@ -161,6 +161,7 @@ def test_a_box_by_hand_of_a_large_picture_is_cut_smaller_where_it_lies(tmp_path:
         ("framed,9,0,9,9", "line 2: 9 0 9 9 is no box"),
         ("framed,0,0,9,9,1 2 3", "line 2"),
         ("framed,0,0,9,9,0 0 9 0 9 9 0 nan", "line 2: .*no four corners"),
+        ("framed,0,0,9,9,9 0 0 0 0 9 9 9", "line 2: .*no four corners"),  # mirrored
         ("framed,0,0,9,9\nframed,0,0,9,8", "line 3: framed has another box above"),
         (",0,0,9,9", "line 2: no id"),
     ],

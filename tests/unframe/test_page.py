@@ -71,10 +71,10 @@ def test_the_least_certain_comes_first_and_every_picture_has_its_box() -> None:
     assert page.outlines[0] == "10.0,20.0 91.0,22.0 90.0,99.0 9.0,101.0"
     assert page.outlines[3] == "10.0,20.0 90.0,20.0 90.0,100.0 10.0,100.0"
     assert text.count('class="proposed" points="5.0,5.0 9.0,5.0 9.0,9.0 5.0,9.0"') == 1
-    assert ("doubtful", "[5, 5, 9, 9]", False) in page.ticks
-    assert {tick[0] for tick in page.ticks if tick[1] == "[0, 0, 100, 120]"} == {*names}
+    assert ("doubtful", '[5,5,9,9,""]', False) in page.ticks
+    assert {tick[0] for tick in page.ticks if tick[1] == '[0,0,100,120,""]'} == {*names}
     assert '"boxes":{"told":[0,0,100,120,""]}' in text  # what is saved again
-    assert text.index("<h2>To look at") < text.index("askew") < text.index("<h2>Sure")
+    assert text.index("<h2>To look at") < text.index('data-id="askew"') < text.index("<h2>Sure")
     assert "2 to look at, 2 sure" in page.texts
     assert "mray run unframe --input 'a b' --boxes boxes.csv" in "".join(page.texts)
     assert {"0.80, set upright", "0.97, whole (not sure)", "0.99, cut"} <= set(page.texts)
@@ -154,7 +154,7 @@ def test_ticks_are_boxes_and_what_is_rejected_has_none(browser: Any, tmp_path: P
     page = hung(browser, tmp_path)
     for item, label in (("a", "dashed"), ("b", "whole"), ("c", "reject")):
         tick(browser, item, label)
-    lines = [HEADER, "a,10,20,90,100", "b,0,0,100,120"]
+    lines = [HEADER, "a,10,20,90,100,", "b,0,0,100,120,"]
     assert saved(browser, tmp_path / "out", "boxes", "boxes.csv") == lines
     assert saved(browser, tmp_path / "out", "reject", "reject.txt") == ["c"]
     tick(browser, "a", "whole")  # another box instead
@@ -167,7 +167,7 @@ def test_ticks_are_boxes_and_what_is_rejected_has_none(browser: Any, tmp_path: P
     )
     tick(browser, "c", "reject")
     tick(browser, "b", "whole")
-    lines = [HEADER, "a,0,0,100,120", "c,1,2,50,60,"]
+    lines = [HEADER, "a,0,0,100,120,", "c,1,2,50,60,"]
     assert saved(browser, tmp_path / "out", "boxes", "boxes.csv") == lines
     told = browser.js("document.querySelector('[data-list=boxes] code').textContent")
     root = shlex.quote(str(tmp_path / ROOT.parts[0]))
@@ -182,22 +182,26 @@ def test_a_box_is_drawn_and_its_edges_are_dragged(browser: Any, tmp_path: Path) 
     browser.js("document.querySelector('[data-id=b] svg').scrollIntoView({block: 'center'})")
     browser.click(*browser.centre("[data-id=b] svg"))
     browser.drag(at(browser, 70, 80), at(browser, 30, 140))  # backwards, and beyond the picture
-    assert saved_by(browser) == [30, 80, 70, 120]
+    assert saved_by(browser) == [30, 80, 70, 120, ""]
     browser.drag(at(browser, 30, 90), at(browser, 20, 60))  # an edge
-    assert saved_by(browser) == [20, 80, 70, 120]
+    assert saved_by(browser) == [20, 80, 70, 120, ""]
     browser.drag(at(browser, 70, 80), at(browser, 75, 10))  # a corner
-    assert saved_by(browser) == [20, 10, 75, 120]
+    assert saved_by(browser) == [20, 10, 75, 120, ""]
     browser.click(*at(browser, 50, 50))  # a click draws nothing
-    assert saved_by(browser) == [20, 10, 75, 120]
+    assert saved_by(browser) == [20, 10, 75, 120, ""]
     browser.screenshot(tmp_path / "large.png")
     browser.click(*browser.centre("#back"))
     assert saved_by(browser) is None
     browser.drag(at(browser, 10, 50), at(browser, 40, 50))  # an edge of the box that was found
+    assert saved_by(browser) == [40, 20, 90, 100, ""]
+    browser.drag(at(browser, 90, 20), at(browser, 94, 26), shift=True)  # one corner alone
+    browser.drag(at(browser, 40, 60), at(browser, 30, 60))  # a side, which stays as it leans
+    browser.drag(at(browser, 94, 26), at(browser, 20, 110))  # beyond the others: that is no box
     browser.click(*browser.centre("#close"))
-    lines = [HEADER, "b,40,20,90,100", "c,1,2,50,60,"]
+    lines = [HEADER, "b,30,23,92,100,30 20 94 26 90 100 30 100", "c,1,2,50,60,"]
     assert saved(browser, tmp_path / "out", "boxes", "boxes.csv") == lines
     drawn = browser.js("document.querySelector('[data-id=b] .drawn').getAttribute('points')")
-    assert drawn == "40,20 90,20 90,100 40,100"
+    assert drawn == "30,20 94,26 90,100 30,100"
     assert browser.complaints() == []
 
 
