@@ -13,6 +13,7 @@ import typer
 from jobs import Job, main
 from jobs.crawling import crawl_of, crawl_task, estimates
 from jobs.pictures import files_of
+from jobs.threads import room_for
 from machineray.errors import InputError, NotFoundError, UsageError
 from machineray.log import Event, Note
 from machineray.runs import Plan, Row, json_bytes, json_lines, sha256_of
@@ -126,7 +127,8 @@ def _from_files(job: Job) -> Iterator[Event]:
             name, size_bytes = item
             check_size(size_bytes, name)
             data = _read(source.read, name)
-            return admit(data, name, source.metadata(name)), data
+            with room_for(data):
+                return admit(data, name, source.metadata(name)), data
 
         for item, value in each(one, items, job.workers):
             if isinstance(value, InputError):

@@ -23,6 +23,7 @@ from machineray.runs import Plan, Row
 from machineray.shards import Done, Outcome, Task, batches
 
 SHEET = "contact-sheet.html"
+LARGEST = 75_000_000  # pixels of a picture as it is measured
 # What lets more paintings stay, by the verdict that refused some; of others it is AUTO_REJECT.
 WAYS = {"too small": "a lower --min-side", "rejected by hand": "a shorter --reject"}
 AUTO_REJECT = "no --auto-reject"
@@ -101,10 +102,10 @@ def measured(row: Row, data: bytes) -> tuple[Row, bytes]:
     """A painting's row with its true size, looks and measures, and a thumbnail (WebP)."""
     from machineray.curate.hashes import looks
     from machineray.curate.seen import measures
-    from machineray.imaging import decode
+    from machineray.imaging import decode_smaller, within
 
-    image = decode(data, row["key"])
-    known = {"width": image.width, "height": image.height, "bytes": len(data)}
+    image, (width, height), _ = decode_smaller(data, row["key"], within(LARGEST))
+    known = {"width": width, "height": height, "bytes": len(data)}
     seen = {"looks": looks(image), "measures": measures(image)}
     return {**row, **known, **seen}, thumbnail(image)
 

@@ -1,6 +1,8 @@
-"""A thread a picture, and none within it; files are read ahead."""
+"""A thread a picture, and none within it; files are read ahead; large pictures wait for room."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from threading import Condition
 from typing import TypeVar
 
 from machineray.errors import InputError
@@ -8,6 +10,43 @@ from machineray.runs import Row
 from machineray.shards import each
 
 Value = TypeVar("Value")
+
+
+class Room:
+    """Room for so many pixels, of all pictures that a process works on at once.
+
+    A decoded picture takes up to 4 bytes a pixel, and what is made of it as much again: by any
+    number of threads no more than the largest one that is let in, machineray.imaging.MAX_PIXELS.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        self._free = pixels
+        self._changed = Condition()
+
+    @contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room, and hold it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+@contextmanager
+def room_for(data: bytes) -> Iterator[None]:
+    """Hold room for a picture's pixels, before they are decoded."""
+    from machineray.imaging import pixels_in
+
+    with ROOM.of(pixels_in(data)):
+        yield
+
+
+ROOM = Room(300_000_000)  # MAX_PIXELS, which is not loaded before there is something to decode
 
 
 def each_file(
@@ -29,7 +68,8 @@ def each_file(
         row, data = file
         if isinstance(data, InputError):
             raise data
-        return function(row, data)
+        with room_for(data):
+            return function(row, data)
 
     with threadpool_limits(1, user_api="blas"):
         for (row, _), value in each(one, each(read, rows, workers), workers):

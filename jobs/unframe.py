@@ -201,11 +201,11 @@ def glance(data: bytes, name: str, model: "Model | None" = None) -> Look:
 
 def closer(look: Look, data: bytes, name: str) -> Look:
     """The same picture as large as it is cut."""
-    from machineray.imaging import decode_smaller, to_array
+    from machineray.imaging import decode_smaller, to_array, within
 
     if look.pixels.shape[1::-1] == look.size:
         return look
-    image, size, covered = decode_smaller(data, name, times_too_large)
+    image, size, covered = decode_smaller(data, name, within(LARGEST_CUT))
     return Look(to_array(image), size, covered, look.rough)
 
 
@@ -217,11 +217,6 @@ def cut(pixels: "NDArray[np.uint8]", found: "Box") -> "NDArray[np.uint8]":
         return upright(pixels, found.corners)
     left, top, right, bottom = found.edges
     return pixels[top:bottom, left:right]
-
-
-def times_too_large(width: int, height: int) -> int:
-    """How many times smaller a picture has to be, 1, 2, 4 or 8, for LARGEST_CUT."""
-    return next(times for times in (1, 2, 4, 8) if width * height <= LARGEST_CUT * times**2)
 
 
 def boxes_in(file: str, known: Collection[str]) -> dict[str, ByHand]:

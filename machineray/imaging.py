@@ -61,6 +61,10 @@ UPRIGHT = {  # EXIF orientation -> what undoes it (Exif 2.32, tag 0x0112)
 SIDEWAYS = (5, 6, 7, 8)
 LEFT_WAS_RIGHT, TOP_WAS_BOTTOM = (2, 3, 6, 7), (3, 4, 7, 8)  # of the file, an axis swapped first
 
+# Pillow's own 16 MB come from heaps that glibc keeps, one a thread, once a few of them were freed;
+# above 32 MB they always go back: four threads held four pictures' memory where one was decoded.
+Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]
+
 COLOUR_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}  # Pillow -> ICC
 
 
@@ -99,25 +103,38 @@ def decode_smaller(
     and what is refused is the same.
     """
     image = _open(data, name, max_pixels)
-    is_jpeg = image.format in ("JPEG", "MPO")
     try:
-        if is_jpeg:
-            turn = _orientation(image)
-            size = image.size[::-1] if turn in SIDEWAYS else image.size
-            fewer = _power(times(*size))
-            image.draft(None, (max(1, image.width // fewer), max(1, image.height // fewer)))
+        if image.format not in ("JPEG", "MPO"):
+            image.load()  # a PNG may say behind its pixels how it is turned
+        turn = _orientation(image)
+        size = image.size[::-1] if turn in SIDEWAYS else image.size
+        fewer = _power(times(*size))
+        drafted = image.draft(None, (max(1, image.width // fewer), max(1, image.height // fewer)))
         image.load()
-        picture = _srgb(_upright(image), image.info.get("icc_profile"))
+        picture = _srgb(image, 1 if drafted else fewer)
+        picture = picture.transpose(UPRIGHT[turn]) if turn in UPRIGHT else picture
     except Exception as error:  # decoders of many formats raise anything on hostile bytes
         raise InputError(f"{name}: {_damage(image.format, error)}") from error
-    if not is_jpeg:
-        turn, size = 1, picture.size
-        fewer = _power(times(*size))
-        picture = picture.reduce(fewer) if fewer > 1 else picture
     across, down = size[0] / fewer, size[1] / fewer
     left = picture.width - across if turn in LEFT_WAS_RIGHT else 0
     top = picture.height - down if turn in TOP_WAS_BOTTOM else 0
     return Smaller(picture, size, (left, top, left + across, top + down))
+
+
+def within(pixels: int) -> Callable[[int, int], int]:
+    """`times` for who wants no more pixels than that: 1, 2, 4 or 8."""
+    return lambda width, height: next(
+        times for times in (1, 2, 4, 8) if times == 8 or width * height <= pixels * times**2
+    )
+
+
+def pixels_in(data: bytes) -> int:
+    """How many pixels a file says that it has; 0 where it is none, or has more than MAX_PIXELS."""
+    try:
+        image = _open(data, "", MAX_PIXELS)
+    except InputError:
+        return 0
+    return image.width * image.height
 
 
 def _power(times: int) -> int:
@@ -242,11 +259,6 @@ def _damage(kind: str | None, error: Exception) -> str:
     return f"damaged {kind}: copy it again ({words})"
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    turn = UPRIGHT.get(_orientation(image))
-    return image if turn is None else image.transpose(turn)
-
-
 def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
@@ -255,67 +267,102 @@ def _orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) else 1
 
 
-def _srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
-    """Any mode -> RGB in sRGB, transparency over white."""
-    alpha = None
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-        image = image.convert("RGB")
-    elif image.mode in ("P", "PA", "1", "YCbCr", "HSV", "RGBA", "RGBX", "LA"):
-        image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
-    elif image.mode == "F" or image.mode.startswith("I"):
-        image = _deep_grey(image)
-    picture = _converted(image, icc_profile)
-    if alpha is not None:
-        white = Image.new("RGB", picture.size, "white")
-        white.paste(picture, mask=alpha)
-        picture = white
-    picture.info.clear()
+def _srgb(image: Image.Image, fewer: int) -> Image.Image:
+    """Any mode -> RGB in sRGB, transparency over white; `fewer` x `fewer` pixels become their mean.
+
+    By strips: beside the picture as its file has it there is the one that is asked for, and no
+    other in between. It is the same one where nothing has to be done.
+    """
+    convert = _conversion(image)
+    if convert is None and fewer == 1:
+        image.info.clear()
+        return image
+    width, height = (-(-side // fewer) for side in image.size)
+    picture = Image.new("RGB", (width, height))
+    for top in range(0, image.height, STRIP_ROWS):
+        strip = image.crop((0, top, image.width, min(image.height, top + STRIP_ROWS)))
+        strip = convert(strip) if convert else strip
+        picture.paste(strip.reduce(fewer) if fewer > 1 else strip, (0, top // fewer))
     return picture
 
 
-def _deep_grey(image: Image.Image) -> Image.Image:
+def _conversion(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
+    """What makes strips of a picture RGB in sRGB; None where they are."""
+    profile = image.info.get("icc_profile")
+    if image.has_transparency_data:
+        colours = _profiled("RGB", profile)
+        return lambda strip: _over_white(strip.convert("RGBA"), colours)
+    if image.mode in ("P", "PA", "1", "YCbCr", "HSV", "RGBA", "RGBX", "LA"):
+        mode = "L" if image.mode in ("1", "LA") else "RGB"
+        colours = _profiled(mode, profile)
+        return lambda strip: colours(strip.convert(mode))
+    if image.mode == "F" or image.mode.startswith("I"):
+        white, colours = _white_of(image), _profiled("L", profile)
+        return lambda strip: colours(_deep_grey(strip, white))
+    transform = _transform(image.mode, profile)
+    return None if image.mode == "RGB" and transform is None else _profiled(image.mode, profile)
+
+
+def _over_white(strip: Image.Image, colours: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    white = Image.new("RGB", strip.size, "white")
+    white.paste(colours(strip.convert("RGB")), mask=strip.getchannel("A"))
+    return white
+
+
+def _deep_grey(strip: Image.Image, white: float) -> Image.Image:
     """16-bit (also as 32-bit integers) or floating-point grey -> 8-bit grey, rounded."""
-    grey = np.nan_to_num(np.asarray(image).astype(np.float32))
-    white = 65535.0
-    if image.mode == "F":  # light in 0..1, or in 0..255 when anything is above 1
-        white = 1.0 if grey.max() <= 1 else 255.0
-    elif grey.max() > white:
-        white = float(2**31 - 1)
+    grey = np.nan_to_num(np.asarray(strip).astype(np.float32))
     return Image.fromarray(np.rint(np.clip(grey / white, 0, 1) * 255).astype(np.uint8))
 
 
-def _converted(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
-    """RGB by the embedded profile; by Pillow where there is none, or a broken or foreign one."""
+def _white_of(image: Image.Image) -> float:
+    """The brightest value that such grey may have: by its mode, and by what is in the picture."""
+    if image.mode.startswith("I;16"):
+        return 65535.0
+    tops = range(0, image.height, STRIP_ROWS)
+    strips = (
+        image.crop((0, top, image.width, min(image.height, top + STRIP_ROWS))) for top in tops
+    )
+    most = max(float(np.nan_to_num(np.asarray(strip, np.float32)).max()) for strip in strips)
+    if image.mode == "F":  # light in 0..1, or in 0..255 when anything is above 1
+        return 1.0 if most <= 1 else 255.0
+    return 65535.0 if most <= 65535 else float(2**31 - 1)
+
+
+def _profiled(mode: str, icc_profile: bytes | None) -> Callable[[Image.Image], Image.Image]:
+    """What makes strips of a mode RGB: by the profile, and by Pillow where none can be used."""
+    transform = _transform(mode, icc_profile)
+    return _as_rgb if transform is None else transform.apply
+
+
+def _transform(mode: str, icc_profile: bytes | None) -> ImageCms.ImageCmsTransform | None:
+    """From a mode's colours to sRGB; None: there is no profile, or a broken, foreign or sRGB one.
+
+    Of a broken one the colours are read as sRGB, as browsers do.
+    """
     try:
-        if image.mode == "LAB":
+        if mode == "LAB":
             source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         elif icc_profile:
             source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
         else:
-            return _as_rgb(image)
-        if source.profile.xcolor_space.strip() == COLOUR_SPACES.get(image.mode):
-            named = source.profile.profile_description or ""
-            if not (image.mode == "RGB" and named.startswith(("sRGB IEC61966", "sRGB built-in"))):
-                return _transformed(image, source)
+            return None
+        if source.profile.xcolor_space.strip() != COLOUR_SPACES.get(mode):
+            return None
+        named = source.profile.profile_description or ""
+        if mode == "RGB" and named.startswith(("sRGB IEC61966", "sRGB built-in")):
+            return None
+        return ImageCms.buildTransform(
+            source,
+            ImageCms.createProfile("sRGB"),
+            mode,
+            "RGB",
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        pass  # the profile is broken: the colours are read as sRGB, as browsers do
-    return _as_rgb(image)
+        return None
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")  # which would be a copy
-
-
-def _transformed(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
-    picture = ImageCms.profileToProfile(
-        image,
-        source,
-        ImageCms.createProfile("sRGB"),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
-    assert picture is not None  # None only when in place
-    return picture

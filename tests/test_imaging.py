@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from machineray.errors import InputError
-from machineray.imaging import Smaller, decode, decode_smaller, encode, to_array
+from machineray.imaging import STRIP_ROWS, Smaller, decode, decode_smaller, encode, to_array
 
 SIZE = (411, 310)
 
@@ -74,6 +74,31 @@ def test_times_are_asked_of_the_upright_picture() -> None:
     for format in ("JPEG", "PNG"):
         decode_smaller(file_of(format, exif=exif), "a", lambda *size: asked.append(size) or 1)
     assert asked == [SIZE[::-1]] * 2
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "CMYK", "I;16", "I", "F"])
+def test_what_is_made_by_strips_is_made_of_the_whole(mode: str) -> None:
+    tall = Image.radial_gradient("L").resize((40, 3 * STRIP_ROWS + 9)).convert("RGB")
+    if mode in ("I;16", "I", "F"):
+        deep = np.asarray(tall.convert("L"), np.float32)
+        deep[-1] *= 400  # the whole picture's white is in its last row
+        picture = Image.fromarray(deep.astype({"F": "f4", "I": "i4", "I;16": "u2"}[mode]))
+        white = {"F": 255, "I": 2**31 - 1, "I;16": 65535}[mode]
+        grey = np.rint(np.asarray(picture, np.float32).clip(0, white) / white * 255)
+        expected = Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    else:
+        picture = tall.convert(mode)
+        if mode in ("RGBA", "LA"):
+            picture.putalpha(tall.getchannel("R").transpose(Image.Transpose.FLIP_TOP_BOTTOM))
+        clear = picture.convert("RGBA")
+        expected = Image.new("RGB", clear.size, "white")
+        expected.paste(clear, mask=clear.getchannel("A"))
+    file = io.BytesIO()
+    picture.save(file, "TIFF")
+    assert np.array_equal(to_array(decode(file.getvalue(), "a")), to_array(expected))
+    for times in (2, 8):
+        small = smaller(file.getvalue(), times).image
+        assert np.array_equal(to_array(small), to_array(expected.reduce(times)))
 
 
 def refusal(data: bytes, times: int) -> str:
