@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from jobs import command
 from machineray import __version__
@@ -379,6 +380,19 @@ def test_a_stage_that_is_stopped_says_so_in_one_line(
     ended = stopped([*arguments, "--root", str(tmp_path)], number, made.exists)
     assert one_line(ended, exit_code) == said
     assert not (made.parent / "_done" / "all.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_no_picture_is_enlarged_to_its_end_first(number: int, tmp_path: Path) -> None:
+    """Eight megapixels take ten CPU-minutes."""
+    (tmp_path / "in").mkdir()
+    Image.effect_noise((3200, 2500), 60).save(tmp_path / "in" / "large.png")
+    arguments = ["run", "finish", "--run", "x", "--input", str(tmp_path / "in")]
+    begun = time.monotonic()
+    ended = stopped(
+        [*arguments, "--root", str(tmp_path)], number, lambda: time.monotonic() > begun + 12
+    )
+    assert one_line(ended, 128 + number).startswith("mray: ")
 
 
 def test_ctrl_c_stops_any_command(tmp_path: Path) -> None:

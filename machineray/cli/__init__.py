@@ -264,6 +264,8 @@ def main() -> None:
     """Run the command line; errors are one line each, and an exit code of DESIGN."""
     try:
         app(completed(sys.argv[1:]))
+    except Interrupted as error:
+        _leave(str(error), error.exit_code, error)
     except MachineRayError as error:
         _fail(str(error), error.exit_code, error)
     except MemoryError as error:
@@ -273,13 +275,25 @@ def main() -> None:
 
         if not isinstance(error, Terminated):
             raise
-        _fail("terminated; the same command goes on", SIGTERM_EXIT, error)
+        _leave("terminated; the same command goes on", SIGTERM_EXIT, error)
+
+
+def _leave(message: str, exit_code: int, error: BaseException) -> None:
+    """Fail at once: the usual way out waits for threads, and one may enlarge for minutes."""
+    _tell(message, error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 def _fail(message: str, exit_code: int, error: BaseException) -> None:
+    _tell(message, error)
+    sys.exit(exit_code)
+
+
+def _tell(message: str, error: BaseException) -> None:
     if os.environ.get("MRAY_DEBUG"):
         import traceback
 
         traceback.print_exception(error)
     sys.stderr.write(f"mray: {message}\n")
-    sys.exit(exit_code)

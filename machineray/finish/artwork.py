@@ -12,7 +12,7 @@ import numpy as np
 from machineray import __version__
 from machineray.errors import UsageError
 from machineray.finish.aspect import reshaped, sample_aspect
-from machineray.finish.encoding import SUFFIXES, encode_artwork
+from machineray.finish.encoding import SUFFIXES, check_size, encode_artwork
 from machineray.finish.noise import SEED_SIGMA, add_noise
 from machineray.finish.pretrained import WEIGHTS_SHA256
 from machineray.finish.upscale import SCALE, Device, Engine, upscale
@@ -110,11 +110,12 @@ def finish_picture(
         aspects: width / height of the run's paintings; None keeps the sample's own.
 
     Raises:
-        InputError: the sample or the aspects cannot be used, or the format holds no such size.
+        InputError: the sample or the aspects cannot be used, or the artwork would be too large.
         ConfigurationError: the engine is not installed.
     """
     if aspects is not None:
         pixels = reshaped(pixels, sample_aspect(origin.seed, aspects))
+    check_size(pixels.shape[1] * settings.scale, pixels.shape[0] * settings.scale, settings.format)
     pixels = add_noise(pixels, origin.seed, settings.noise_sigma)
     if settings.scale == SCALE:
         pixels = upscale(pixels, settings.engine, device=settings.device, is_bf16=settings.is_bf16)

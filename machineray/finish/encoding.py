@@ -14,6 +14,7 @@ from machineray.imaging import Format
 SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 LONGEST_SIDE_PX: dict[Format, int] = {"png": 2**31 - 1, "jpeg": 65_500, "webp": 16_383}
 PNG_LEVEL = 4  # of zlib: as small as Pillow's 6 in three fifths of the time; 1 is a tenth larger
+LARGEST = 500_000_000  # pixels of an artwork: 5 GB of memory, and a print of two metres at 300 dpi
 INCH = 2  # EXIF ResolutionUnit
 
 
@@ -25,6 +26,20 @@ def srgb_profile() -> bytes:
     # year, month, day, hour, minute, second.
     profile[24:36] = b"".join(part.to_bytes(2, "big") for part in (2000, 1, 1, 0, 0, 0))
     return bytes(profile)
+
+
+def check_size(width: int, height: int, format: Format) -> None:
+    """InputError when an artwork of that size cannot be written: to be asked before it is made."""
+    if max(width, height) > LONGEST_SIDE_PX[format]:
+        raise InputError(
+            f"{width}x{height}: {format} holds at most {LONGEST_SIDE_PX[format]} pixels a side: "
+            "use --format png"
+        )
+    if width * height > LARGEST:
+        raise InputError(
+            f"{width}x{height} are more than {LARGEST // 10**6} million pixels: begin with a "
+            "smaller picture, or use --upscale none"
+        )
 
 
 def encode_artwork(
@@ -42,11 +57,7 @@ def encode_artwork(
     Raises:
         InputError: the format cannot hold so large a picture.
     """
-    if max(pixels.shape[:2]) > LONGEST_SIDE_PX[format]:
-        raise InputError(
-            f"{pixels.shape[1]}x{pixels.shape[0]}: {format} holds at most "
-            f"{LONGEST_SIDE_PX[format]} pixels a side: use --format png"
-        )
+    check_size(pixels.shape[1], pixels.shape[0], format)
     options: dict[str, Any] = {"icc_profile": srgb_profile()}
     if format == "png":
         info = PngInfo()

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from machineray.errors import UsageError
+from machineray.imaging import STRIP_ROWS
 
 NOISE_STREAM = 2  # spawn key of the seed's numbers used here; aspect.py takes another
 SEED_SIGMA = math.sqrt(0.1) * 24  # 7.59 levels: the recipe of 2020
@@ -24,6 +25,10 @@ def add_noise(pixels: np.ndarray, seed: int, sigma: float = SEED_SIGMA) -> np.nd
     if sigma == 0:
         return pixels
     stream = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(NOISE_STREAM,)))
-    noise = np.random.Generator(stream).standard_normal(pixels.shape, dtype=np.float32)
-    noisy: np.ndarray = pixels + noise * np.float32(sigma)
-    return noisy.round().clip(0, 255).astype(np.uint8)
+    generator = np.random.Generator(stream)
+    noisy = np.empty(pixels.shape, np.uint8)
+    for top in range(0, len(pixels), STRIP_ROWS):  # of the whole it would take 50 bytes a pixel
+        strip = pixels[top : top + STRIP_ROWS]
+        noise = generator.standard_normal(strip.shape, dtype=np.float32) * np.float32(sigma)
+        noisy[top : top + STRIP_ROWS] = (strip + noise).round().clip(0, 255)
+    return noisy

@@ -54,6 +54,21 @@ def test_webp_is_too_small_for_the_largest() -> None:
         encode_artwork(np.zeros((1, 16_384, 3), np.uint8), "webp", dpi=300)
 
 
+@pytest.mark.parametrize(
+    ("shape", "format", "reason"),
+    [
+        ((4100, 10), "webp", "40x16400: webp holds"),
+        ((6000, 6000), "png", "than 500 million pixels"),
+    ],
+)
+def test_what_nobody_could_write_is_not_enlarged(
+    shape: tuple[int, int], format: Format, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("machineray.finish.artwork.upscale", lambda *_, **__: pytest.fail("made"))
+    with pytest.raises(InputError, match=reason):
+        finish_picture(np.zeros((*shape, 3), np.uint8), FinishSettings(format=format), ORIGIN)
+
+
 def test_the_whole_chain() -> None:
     artwork = finish_picture(sample(), FinishSettings(), ORIGIN, aspects=[0.5, 0.5])
     assert (artwork.width, artwork.height) == (32, 64)

@@ -50,3 +50,11 @@ def test_zero_changes_nothing(height: int, width: int, seed: int) -> None:
 def test_refuses_senseless_sigma(sigma: float) -> None:
     with pytest.raises(UsageError, match="--noise"):
         add_noise(GREY, 1, sigma)
+
+
+def test_strips_have_the_numbers_of_the_whole() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (133, 31, 3), np.uint8)
+    stream = np.random.PCG64(np.random.SeedSequence(5, spawn_key=(2,)))
+    noise = np.random.Generator(stream).standard_normal(pixels.shape, np.float32)
+    whole = (pixels + noise * np.float32(9)).round().clip(0, 255).astype(np.uint8)
+    np.testing.assert_array_equal(add_noise(pixels, 5, 9), whole)
