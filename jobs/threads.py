@@ -20,12 +20,13 @@ class Room:
     """
 
     def __init__(self, pixels: int) -> None:
-        self._free = pixels
+        self._all = self._free = pixels
         self._changed = Condition()
 
     @contextmanager
     def of(self, pixels: int) -> Iterator[None]:
-        """Wait until there is room, and hold it."""
+        """Wait until there is room, and hold it; for more than there is at all, all of it."""
+        pixels = min(pixels, self._all)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= pixels)
             self._free -= pixels

@@ -24,14 +24,21 @@ PNG_LEVEL = 1
 WEBP_EFFORT = 2
 
 STRIP_ROWS = 64
-MAX_PIXELS = 300_000_000  # of a file; more is refused
+MAX_PIXELS = 300_000_000  # of a file of 4 bytes a pixel (FORMATS); more is refused
 
-# Formats of still pictures with a signature of their own. Not here: those that run a program
-# (EPS), need a handler (WMF, GRIB), or take nearly any bytes for theirs (TGA, SPIDER, DIB).
-FORMATS = (
-    *("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "GIF", "JPEG2000"),
-    *("BMP", "PPM", "PSD", "PCX", "SGI", "QOI"),
-)
+# Formats of still pictures with a signature of their own, and the bytes that a pixel takes while
+# it is decoded (13,000 x 13,000 pixels of WebP took 2.6 GB). Not here: those that run a
+# program (EPS), need a handler (WMF, GRIB), or take nearly any bytes for theirs (TGA, SPIDER, DIB).
+FORMATS = {
+    "JPEG": 4,
+    "PNG": 4,
+    "TIFF": 4,
+    "WEBP": 16,
+    "AVIF": 10,
+    "GIF": 4,
+    "JPEG2000": 20,
+    **dict.fromkeys(("BMP", "PPM", "PSD", "PCX", "SGI", "QOI"), 4),
+}
 
 # What people (and broken downloads) leave among pictures, by the first bytes.
 STRANGERS = (
@@ -129,12 +136,15 @@ def within(pixels: int) -> Callable[[int, int], int]:
 
 
 def pixels_in(data: bytes) -> int:
-    """How many pixels a file says that it has; 0 where it is none, or has more than MAX_PIXELS."""
+    """How many pixels a file says that it has, counted by the memory that they take (FORMATS).
+
+    0 where it is no picture, or one that is refused.
+    """
     try:
         image = _open(data, "", MAX_PIXELS)
     except InputError:
         return 0
-    return image.width * image.height
+    return image.width * image.height * FORMATS.get(str(image.format), 4) // 4  # MPO is JPEG's
 
 
 def _power(times: int) -> int:
@@ -217,9 +227,10 @@ def _open(data: bytes, name: str, max_pixels: int | None) -> ImageFile.ImageFile
         except Exception as error:  # see decode
             raise InputError(f"{name}: {_damage(kind, error)}") from error
         width, height = image.size
-        if max_pixels is not None and width * height > max_pixels:
+        most = None if max_pixels is None else max_pixels * 4 // FORMATS[kind]
+        if most is not None and width * height > most:
             raise InputError(
-                f"{name}: {width}x{height} is more than {max_pixels / 1e6:g} million pixels, "
+                f"{name}: {width}x{height} is more than {most / 1e6:g} million pixels of {kind}, "
                 "a decompression bomb or too large: scale it down"
             )
         return image

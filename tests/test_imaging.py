@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from machineray.errors import InputError
-from machineray.imaging import STRIP_ROWS, Smaller, decode, decode_smaller, encode, to_array
+from machineray.imaging import (
+    STRIP_ROWS,
+    Smaller,
+    decode,
+    decode_smaller,
+    encode,
+    pixels_in,
+    to_array,
+)
 
 SIZE = (411, 310)
 
@@ -99,6 +107,17 @@ def test_what_is_made_by_strips_is_made_of_the_whole(mode: str) -> None:
     for times in (2, 8):
         small = smaller(file.getvalue(), times).image
         assert np.array_equal(to_array(small), to_array(expected.reduce(times)))
+
+
+def test_a_format_that_takes_more_memory_may_have_fewer_pixels() -> None:
+    data = bytearray(file_of("WEBP", lossless=True))
+    assert data[12:16] == b"VP8L"  # 14 bits of width - 1 and as many of height - 1, from byte 21 on
+    data[21:25] = (0x1FFF << 14 | 0x27FF).to_bytes(4, "little")
+    with pytest.raises(InputError, match="10240x8192 is more than 75 million pixels of WEBP"):
+        decode(bytes(data), "a")
+    assert pixels_in(bytes(data)) == 0
+    assert pixels_in(JPEG) == SIZE[0] * SIZE[1]
+    assert pixels_in(file_of("WEBP")) == 4 * SIZE[0] * SIZE[1]
 
 
 def refusal(data: bytes, times: int) -> str:
