@@ -111,7 +111,7 @@ def decode_smaller(
     """
     image = _open(data, name, max_pixels)
     try:
-        if image.format not in ("JPEG", "MPO"):
+        if _kind(image) != "JPEG":
             image.load()  # a PNG may say behind its pixels how it is turned
         turn = _orientation(image)
         size = image.size[::-1] if turn in SIDEWAYS else image.size
@@ -144,7 +144,17 @@ def pixels_in(data: bytes) -> int:
         image = _open(data, "", MAX_PIXELS)
     except InputError:
         return 0
-    return image.width * image.height * FORMATS.get(str(image.format), 4) // 4  # MPO is JPEG's
+    return image.width * image.height * _bytes_a_pixel(image) // 4
+
+
+def _bytes_a_pixel(image: ImageFile.ImageFile) -> int:
+    """What decoding takes; of a progressive JPEG its coefficients are in memory, too."""
+    return FORMATS[_kind(image)] * (2 if image.info.get("progressive") else 1)
+
+
+def _kind(image: ImageFile.ImageFile) -> str:
+    """Its format; a camera's JPEG with previews behind it is a JPEG."""
+    return "JPEG" if image.format == "MPO" else str(image.format)
 
 
 def _power(times: int) -> int:
@@ -157,8 +167,7 @@ def picture_format(data: bytes, name: str) -> str:
     Raises:
         InputError: empty, not a picture, or the header is damaged.
     """
-    kind = _open(data, name, max_pixels=None).format
-    return "JPEG" if kind == "MPO" else str(kind)  # a camera's JPEG with previews behind it
+    return _kind(_open(data, name, max_pixels=None))
 
 
 def encode(
@@ -227,7 +236,7 @@ def _open(data: bytes, name: str, max_pixels: int | None) -> ImageFile.ImageFile
         except Exception as error:  # see decode
             raise InputError(f"{name}: {_damage(kind, error)}") from error
         width, height = image.size
-        most = None if max_pixels is None else max_pixels * 4 // FORMATS[kind]
+        most = None if max_pixels is None else max_pixels * 4 // _bytes_a_pixel(image)
         if most is not None and width * height > most:
             raise InputError(
                 f"{name}: {width}x{height} is more than {most / 1e6:g} million pixels of {kind}, "

@@ -117,6 +117,7 @@ def test_a_format_that_takes_more_memory_may_have_fewer_pixels() -> None:
         decode(bytes(data), "a")
     assert pixels_in(bytes(data)) == 0
     assert pixels_in(JPEG) == SIZE[0] * SIZE[1]
+    assert pixels_in(file_of("JPEG", progressive=True)) == 2 * SIZE[0] * SIZE[1]
     assert pixels_in(file_of("WEBP")) == 4 * SIZE[0] * SIZE[1]
 
 
