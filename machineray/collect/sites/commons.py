@@ -31,6 +31,11 @@ DEPTH = 2  # categories below; deeper ones stray from the matter
 FREE = ("Public domain", "CC0")
 KINDS = ("image/jpeg", "image/png", "image/tiff", "image/webp")
 CATEGORY_SPACE = 14
+# Behind the maker's name and dates the template of a person has a whole card, and a code.
+CARD = re.compile(
+    r"\b(?:Alternative names|Description|Date of birth|Work period|Authority (?:file|control)"
+    r"|Details of artist on|\w+ QS:)"
+)
 
 
 def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
@@ -125,9 +130,11 @@ def candidate(page: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candid
     about = about if isinstance(about, Mapping) else {}
     title = text_of(page.get("title")).removeprefix("File:")
     here = f"https://commons.wikimedia.org/wiki/File:{quote(title)}"
-    artist = said(about, "Artist")
+    artist = CARD.split(said(about, "Artist"))[0].strip()
     born, died = life_in(artist)
     label = said(about, "LicenseShortName")
+    # Of two licences, as of a painting and of its photograph, the freer one is the label.
+    asks = said(about, "AttributionRequired").casefold() == "true"
     return Candidate(
         url=link_of(info.get("descriptionurl"), here),
         title=said(about, "ObjectName") or title.rpartition(".")[0] or title,
@@ -136,8 +143,10 @@ def candidate(page: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candid
         year=last_year_in(said(about, "DateTimeOriginal").partition("date QS:")[0]),
         born=born,
         died=died,
-        label=" ".join(each for each in (label, said(about, "LicenseUrl")) if each),
-        is_open=label in FREE,
+        label=" ".join(
+            each for each in (label, said(about, "LicenseUrl"), asks and "by attribution") if each
+        ),
+        is_open=label in FREE and not asks,
         pictures=_pictures(info, wanted.max_side),
         evidence=answer,
     )

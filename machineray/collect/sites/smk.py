@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from machineray.collect.answers import Answer
-from machineray.collect.dates import last_year_in, life_of, together
+from machineray.collect.dates import Life, last_year_in, life_of, together
 from machineray.collect.painting import (
     Ask,
     Candidate,
@@ -72,12 +72,7 @@ def is_painting(row: Mapping[str, Any]) -> bool:
 def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candidate:
     """A record -> the painting: free when the flag and the address of the rights say so."""
     makers = objects_of(row.get("production"))
-    born, died = together(
-        [
-            life_of(each.get("creator_date_of_birth"), each.get("creator_date_of_death"), "")
-            for each in makers
-        ]
-    )
+    born, died = together([_life(each) for each in makers])
     titles = [text_of(each.get("title")) for each in objects_of(row.get("titles"))]
     dates = objects_of(row.get("production_date"))
     rights, number = text_of(row.get("rights")), text_of(row.get("object_number"))
@@ -99,6 +94,12 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
         evidence=answer,
         museum="SMK",
     )
+
+
+def _life(maker: Mapping[str, Any]) -> Life:
+    born, died = maker.get("creator_date_of_birth"), maker.get("creator_date_of_death")
+    words = f"{text_of(maker.get('creator_role'))} {text_of(maker.get('creator'))}"
+    return life_of(born, died, words)
 
 
 def turned(name: str) -> str:

@@ -235,8 +235,8 @@ def of_cleveland(*makers: Any, **more: Any) -> Candidate:
     return cleveland.candidate(row | more, EVIDENCE, WANTED)
 
 
-def of_commons(artist: str, date: str) -> Candidate:
-    about = {"Artist": artist, "DateTimeOriginal": date, "LicenseShortName": "Public domain"}
+def of_commons(artist: str, date: str, **more: str) -> Candidate:
+    about = {"Artist": artist, "DateTimeOriginal": date, "LicenseShortName": "Public domain"} | more
     told = {name: {"value": value} for name, value in about.items()}
     page = {"title": "File:T", "imageinfo": [{"mime": "image/jpeg", "extmetadata": told}]}
     found = commons.candidate(page, EVIDENCE, WANTED)
@@ -248,8 +248,11 @@ def of_met(**more: Any) -> Candidate:
     return met.candidate({"isPublicDomain": True} | more, EVIDENCE, WANTED)
 
 
-def of_smk(*deaths: str | None, **date: Any) -> Candidate:
-    makers = [{"creator": f"X{n}", "creator_date_of_death": died} for n, died in enumerate(deaths)]
+def of_smk(*deaths: str | None, role: str = "artist", **date: Any) -> Candidate:
+    makers = [
+        {"creator": f"X{n}", "creator_date_of_death": died, "creator_role": role}
+        for n, died in enumerate(deaths)
+    ]
     rights = "https://creativecommons.org/publicdomain/zero/1.0/"
     row = {"production": makers, "production_date": [date], "public_domain": True}
     return smk.candidate(row | {"rights": rights}, EVIDENCE, WANTED)
@@ -265,6 +268,10 @@ EVIDENCE = Answer("u", "data", "")
 KLEE = {"description": "Paul Klee (Swiss, 1879–1940)", "death_year": "1940"}
 LATE = {"description": "John Late (American, 1901–1990)", "death_year": "1990"}
 ACTIVE = {"description": "Jane Roe (American, active 1910–1930)", "death_year": "1930"}
+CARD = (
+    "<bdi>Paul Klee</bdi> (1879–1940) Alternative names P. Klee Description Swiss painter "
+    "Date of birth 18 December 1879 Work period 1905–1940 <div>creator QS:P170,Q44007</div>"
+)
 
 
 @pytest.mark.parametrize(
@@ -274,19 +281,28 @@ ACTIVE = {"description": "Jane Roe (American, active 1910–1930)", "death_year"
         (of_artic("A (Swiss, 1879–1940) and B (American, 1901–1990)"), "died in 1990"),
         (of_artic("A (Swiss, 1879–1940)", artist_titles=["A", "B"]), "no year ends"),
         (of_artic("A", date_end=1920, date_display="after 1920"), "no year ends"),
+        (of_artic("A (Swiss, 1879–1940)", copyright_notice="© 2018 X"), "labelled .* © 2018 X”"),
+        (of_cleveland(KLEE | {"qualifier": "follower of"}), "nobody tells when Paul Klee died"),
+        (of_cleveland(KLEE, copyright="© X"), "is labelled “CC0 © X”"),
         (of_cleveland(ACTIVE, creation_date_latest=1950), "it is of 1950"),
         (of_cleveland(KLEE, LATE), "Paul Klee, John Late died in 1990"),
         (of_cleveland(KLEE, {"description": "B"}), "when Paul Klee, B died"),
         (of_commons("Jane (fl. 1900–1940)", "1950"), "when Jane died, and it is of 1950"),
         (of_commons("A (1879–1940) and B (1901–1990)", ""), "died in 1990"),
+        (of_commons("After Paul Klee (1879–1940)", ""), "nobody tells when After Paul Klee died"),
+        (of_commons("A (1879–1940)", "", AttributionRequired="true"), "domain by attribution”"),
+        (of_commons(CARD, ""), None),
         (of_commons("M&uuml;ller (1880&ndash;1940)", ""), None),
         (of_commons("Unknown", "between 1925 and 1945"), "it is of 1945"),
         (of_commons("Unknown", "1920s<div>date QS:P571,+1920</div>"), None),
         (of_met(artistEndDate="1930", artistDisplayBio="American, active 1910–30"), "no year"),
         (of_met(artistEndDate="1940", constituents=[{"name": "A"}, {"name": "B"}]), "no year"),
+        (of_met(artistEndDate="1940", artistPrefix="Copy after"), "no year"),
+        (of_met(artistEndDate="1940", rightsAndReproduction="© 2026 ARS"), "true. © 2026 ARS”"),
         (of_met(artistEndDate="1940"), None),
         (of_smk("1940", "1990"), "X0, X1 died in 1990"),
         (of_smk("1940", None), "nobody tells when X0, X1 died"),
+        (of_smk("1940", role="copy after"), "nobody tells when X0 died"),
         (of_smk("1940", "1930"), None),
         (of_smk(None, period="1929-31"), "it is of 1931"),
         (of_smk(None, period="1930s"), "it is of 1939"),
