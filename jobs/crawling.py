@@ -86,8 +86,8 @@ def crawl_task(job: Job, crawl: Crawl, merge_rows: Callable[[list[Row]], list[Ro
         yield "CREDITS.html", credits_html(rows, crawl.wanted.year, crawl.wanted.us_before)
         yield "catalog.jsonl", json_lines(rows)
 
-    total = None if limit is None else float(limit * len(crawl.sites))
-    return Task(plan, "paintings" if total else "sources", work, merge, total)
+    total = 0.0 if limit is None else float(limit * len(crawl.sites))
+    return Task(plan, "paintings" if total else "sources", work, merge, total, is_apart=True)
 
 
 def _nothing(job: Job, crawl: Crawl) -> str:

@@ -73,7 +73,8 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
             if wanted.limit is not None and kept >= wanted.limit:
                 break
     except Spent as error:
-        yield Said(f"{site.name}: {error}: it ends here; a new run goes on from what is known")
+        words = f"{site.name}: {error}: it ends here; a new run goes on from what is known"
+        yield Said(words) if kept else Turned(site.name, words)
     except Barred as error:
         yield Turned(site.name, str(error))
     except PassingTrouble as error:
