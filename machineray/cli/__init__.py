@@ -39,6 +39,7 @@ from machineray.cli.shared import (
 from machineray.cli.submit import SubmitGroup, completed, drive_command
 from machineray.cli.track import add_commands
 from machineray.errors import ConfigurationError, Interrupted, MachineRayError, NotFoundError
+from machineray.markup import visible
 from machineray.stages import TOOLS, tool_named
 
 if TYPE_CHECKING:
@@ -281,5 +282,5 @@ def _fail(message: str, exit_code: int, error: BaseException) -> None:
         import traceback
 
         traceback.print_exception(error)
-    sys.stderr.write(f"mray: {message}\n")
+    sys.stderr.write(visible(f"mray: {message}\n"))
     sys.exit(exit_code)

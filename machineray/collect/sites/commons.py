@@ -158,7 +158,7 @@ def said(about: Mapping[str, Any], name: str) -> str:
     value = text_of(field.get("value")) if isinstance(field, Mapping) else ""
     if "<" not in value and "&" not in value:
         return value
-    return " ".join(soup(value, name).get_text(" ", strip=True).split())
+    return text_of(soup(value, name).get_text(" ", strip=True))
 
 
 def _pictures(info: Mapping[str, Any], max_side: int) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from machineray.collect.answers import WAY_OUT, Answer, Changed
 from machineray.collect.painting import Ask, Estimate, Turned, Wanted
+from machineray.markup import visible
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
@@ -154,7 +155,7 @@ def text_of(value: Any) -> str:
     """A field as text on one line; "" for null and for what is neither text nor a number."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return ""
-    return " ".join(str(value).encode("utf-8", "replace").decode().split())
+    return visible(" ".join(str(value).encode("utf-8", "replace").decode().split()))
 
 
 def link_of(value: Any, otherwise: str) -> str:
