@@ -27,7 +27,10 @@ from machineray.collect.sites.reading import (
 API = "https://api.smk.dk/api/v1/art/search/"
 TERMS = ("abstract", "abstrakt", "komposition")
 ROWS = 100
-FREE = re.compile(r"https?://creativecommons\.org/publicdomain/(mark|zero)/1\.0/?([\w.]*)")
+FREE = re.compile(
+    r"https?://creativecommons\.org/(publicdomain/(mark|zero)/1\.0/?([\w.]*)"
+    r"|share-your-work/public-domain/cc0/?)"
+)
 
 
 def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
@@ -98,8 +101,8 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
 
 def _life(maker: Mapping[str, Any]) -> Life:
     born, died = maker.get("creator_date_of_birth"), maker.get("creator_date_of_death")
-    words = f"{text_of(maker.get('creator_role'))} {text_of(maker.get('creator'))}"
-    return life_of(born, died, words)
+    about = ("creator_role", "creator_qualifier", "creator")
+    return life_of(born, died, " ".join(text_of(maker.get(each)) for each in about))
 
 
 def turned(name: str) -> str:

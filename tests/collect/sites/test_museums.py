@@ -329,6 +329,8 @@ def test_smk_needs_both_the_flag_and_the_address_of_the_rights() -> None:
         ("https://creativecommons.org/publicdomain/mark/1.0/", True),
         ("https://creativecommons.org/publicdomain/zero/1.0/deed.en", True),
         ("https://creativecommons.org/publicdomain/zero/1.0/ but not here", False),
+        ("https://creativecommons.org/share-your-work/public-domain/cc0/", True),
+        ("https://creativecommons.org/share-your-work/public-domain/", False),
         ("https://creativecommons.org/licenses/by/4.0/", False),
         ("", False),
     ):
