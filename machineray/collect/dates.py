@@ -104,7 +104,8 @@ def life_in(text: str, makers: int = 1) -> Life:
     if NOT_THE_MAKER.search(LIVED.sub("", text)):
         return None, None
     said = WORKING.sub("", text)
-    lives = [life for each in LIVED.finditer(said) if (life := _life(each))]
+    told = [(int(each["born"]), last_year_in(each[0])) for each in LIVED.finditer(said)]
+    lives: list[Life] = [life for life in told if _is_life(*life)]
     others = LIVED.sub("", said)
     living = LIVING.search(others)
     untold = max(makers, 1 + len(AND.findall(text))) - len(lives)
@@ -113,11 +114,8 @@ def life_in(text: str, makers: int = 1) -> Life:
     return together(lives)
 
 
-def _life(match: re.Match[str]) -> Life | None:
-    """What the words say of one maker; None for years that are nobody's life."""
-    born, died = int(match["born"]), last_year_in(match[0])
-    is_life = died is None or YOUNGEST <= died - born <= OLDEST
-    return (born, died) if is_life else None
+def _is_life(born: int | None, died: int | None) -> bool:
+    return born is None or died is None or YOUNGEST <= died - born <= OLDEST
 
 
 def life_of(born: object, died: object, words: str) -> Life:
@@ -129,7 +127,8 @@ def life_of(born: object, died: object, words: str) -> Life:
     told = life_in(words)
     if WORKING.search(words) or NOT_THE_MAKER.search(words):
         return told
-    return year_in(born) or told[0], last_year_in(died, told[1])
+    life = year_in(born) or told[0], last_year_in(died, told[1])
+    return life if _is_life(*life) else (None, None)
 
 
 def together(lives: Sequence[Life]) -> Life:

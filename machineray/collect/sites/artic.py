@@ -72,7 +72,8 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
     """A record -> the painting; its dates stand in words, after the artist's name."""
     shown = text_of(row.get("artist_display"))
     makers = row.get("artist_titles")
-    born, died = life_in(shown, len(makers) if isinstance(makers, list) else 1)
+    name, count = text_of(row.get("artist_title")), len(makers) if isinstance(makers, list) else 1
+    born, died = life_in(shown, count) if name else (None, None)  # else of a people or a place
     image, side = text_of(row.get("image_id")), wanted.max_side
     sizes = (f"!{side},{side}", "843,") if image else ()
     is_open, claim = row.get("is_public_domain") is True, text_of(row.get("copyright_notice"))
@@ -80,7 +81,7 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
     return Candidate(
         url=f"https://www.artic.edu/artworks/{number_of(row.get('id'))}",
         title=text_of(row.get("title")),
-        artist=text_of(row.get("artist_title")) or shown,
+        artist=name or shown,
         year=last_year_in(row.get("date_end"), row.get("date_display")),
         born=born,
         died=died,
