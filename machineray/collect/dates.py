@@ -31,8 +31,8 @@ MENTION = rf"""
         |(?:or|and|eller|of|oder|ou|et)\s+(?:later|after|senere|später|après)\b))?
 """
 MENTIONED = re.compile(MENTION, re.I | re.X)
-MONTH = r"(?:(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[^\W\d]*\W+)"
-DAY = rf"(?:\d{{1,2}}\W+)?{MONTH}?(?:\d{{1,2}},\s*)?"
+MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[^\W\d]*\W+(?:\d{1,2},\s*)?"
+DAY = rf"(?:\d{{1,2}}\W+[^\W\d]{{3,9}}\W+|{MONTH})?"  # with a day in any language
 LIVED = re.compile(
     rf"(?P<born>{YEAR})\??\s*(?:{DASH}|(?:,\s*)?(?:\bdied\b|\bd\.|†))\s*{DAY}{ROUGHLY}{MENTION}",
     re.I | re.X,
@@ -48,7 +48,7 @@ WORKING = re.compile(
 # Who is named beside these words did not, or not surely, make it; a school or a firm has no life.
 NOT_THE_MAKER = re.compile(
     r"\b(?:after|follow(?:er|ing)s?|pupils?|workshop|studio|circle|school|manner|style|imitat\w+"
-    r"|cop(?:y|ies|ied|ist)|attributed|ascribed|forge\w*|possibly|unknown|unidentified|anonym\w*"
+    r"|cop(?:y|ies|ied|ist)|attributed|ascribed|forger\w*|possibly|unknown|unidentified|anonym\w*"
     r"|dynasty|company|group|efter|kopi\w*|tilskrevet|ukendt|naar|toegeschreven|onbekende?|anoniem"
     r"|nach|zugeschrieben|unbekannt\w*|d['’]après|attribué\w*|inconnu\w*)\b",
     re.I,
@@ -58,8 +58,8 @@ YOUNGEST, OLDEST = 20, 120  # "1919–1933" is no painter's life
 # that are none of "Klee, Paul".
 NAME = r"(?-i:[^\W\d_a-zß-ÿ][^\W\d_]{0,30}(?:[.’'-][^\W\d_]{0,30})?)"
 AND = re.compile(
-    r"\d[^()]{0,60}\)[^\w(]*[^\W\d]|\)\s*[,/+|]\W*[^\W\d]|[;&]|\b(?:and|with|og|und|et)\b"
-    rf"|\bphoto|\bfoto|\d\s*[,/+|]\W*{NAME}|{NAME} {NAME}, {NAME} {NAME}[^()]{{0,60}}\(",
+    rf"\d[^()]{{0,60}}\)[^\w(]*{NAME}|\)\s*[,/+|]\W*{NAME}[^()]{{0,60}}\(|\d\s*[,/+|]\W*{NAME}"
+    rf"|{NAME} {NAME}, {NAME} {NAME}[^()]{{0,60}}\(|[;&]|\b(?:and|with|og|und|et|photo\w*|foto)\b",
     re.I,
 )
 

@@ -197,6 +197,14 @@ def without_times(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "fetched"}
 
 
+def test_what_a_mirror_said_is_not_what_another_says(serve: Serve, tmp_path: Path) -> None:
+    one, other = serve(site.wikiart([klee(1)])), serve(site.wikiart([klee(2)]))
+    for number, server in enumerate((one, other), 1):
+        job, events = begin(tmp_path, server, run=f"r{number}")
+        list(events)
+        assert len(rows_of(job)) == number
+
+
 def test_a_second_run_asks_for_nothing_that_is_a_day_young(serve: Serve, tmp_path: Path) -> None:
     server = serve(site.wikiart([klee(3)]))
     list(begin(tmp_path, server)[1])
