@@ -29,10 +29,10 @@ def test_a_budget_ends_the_crawl_with_what_it_has(serve: Serve, tmp_path: Path) 
     notes = [event.text for event in events if isinstance(event, Note)]
     assert any("the budget of 0.014 MB is used up" in note for note in notes)
     assert 0 < len(rows_of(job)) < 9
-    job, events = begin(
-        tmp_path, serve(site.wikiart([klee(9)], by_genre=True)), run="u", budget_time="12s"
-    )
-    list(events)
+    server = serve(site.wikiart([klee(9)], by_genre=True))
+    job, events = begin(tmp_path / "time", server, budget_time="12s")
+    assert "the budget of 12 s is used up" in str(list(events))
+    assert 0 < len(rows_of(job)) < 9
 
 
 def test_of_each_artist_so_many_and_of_the_unknown_any(serve: Serve, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from machineray.collect.painting import (
     Candidate,
     Estimate,
     Found,
+    Said,
     Step,
     Wanted,
 )
@@ -45,8 +46,10 @@ def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
     seen = set(first)
     while waiting:
         category, depth = waiting.pop(0)
+        count = 0
         for answer, (listed,) in pages_of(ask, category, wanted):
             yield Step(category)
+            count += len(listed)
             for page in listed:
                 title = text_of(page.get("title"))
                 if page.get("ns") == CATEGORY_SPACE:
@@ -55,6 +58,10 @@ def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
                         waiting.append((title, depth + 1))
                 elif found := candidate(page, answer, wanted):
                     yield found
+        if not count and category in first:
+            yield Said(
+                f"commons: “{category}” is empty: --artist takes the name as it stands there"
+            )
 
 
 def beginnings(wanted: Wanted) -> list[str]:

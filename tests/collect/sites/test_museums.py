@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from machineray.collect.answers import Answer, Changed, Unfit, Unproven, answer_of
-from machineray.collect.painting import Candidate, Turned, Wanted
+from machineray.collect.painting import Candidate, Said, Turned, Wanted
 from machineray.collect.rights import admitted
 from machineray.collect.sites import artic, cleveland, commons, met, rijksmuseum, smk
 from machineray.collect.sites.reading import Patience, by_size
@@ -200,6 +200,16 @@ def test_every_artist_is_in_commons_estimate() -> None:
         for name in wanted.artists
     }
     assert commons.estimate(ask, wanted).text == "2 categories below"
+
+
+def test_commons_says_that_nobody_has_a_category_of_that_name() -> None:
+    wanted = Wanted(2026, 1956, artists=("Klee",), max_side=1600)
+    path = commons.members("Category:Paintings by Klee", 1600, {})
+    ask = Asked(
+        "commons", {path.removeprefix(site_named("commons").home): as_json({"continue": {}})}
+    )
+    (said,) = (each for each in commons.paintings(ask, wanted) if isinstance(each, Said))
+    assert "“Category:Paintings by Klee” is empty: --artist takes the name as" in said.text
 
 
 def test_the_met_is_asked_for_two_parameters_and_forgives_lost_numbers() -> None:
