@@ -54,6 +54,8 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
     try:
         for found in site.paintings(web.ask, wanted):
             if not isinstance(found, Candidate):
+                if isinstance(found, Turned):
+                    web.forget(found.odd)
                 yield found
                 continue
             artist = artist_key(found.artist)
@@ -85,7 +87,7 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
             web.forget(error.url)
         if not kept:
             raise
-        yield Turned(site.name, f"it ends here: {error}")
+        yield Turned(site.name, f"it ends here: {error}; a new run goes on from what is known")
     else:
         if passing and not kept:
             raise TemporaryError(f"{site.name}: no painting could be had: {passing}; {LATER}")

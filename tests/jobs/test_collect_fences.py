@@ -35,6 +35,19 @@ def test_a_page_of_a_guard_in_the_way_is_asked_for_again(
     assert len(rows_of(job)) == 1
 
 
+def test_a_fence_before_one_painting_is_not_held_against_it(serve: Serve, tmp_path: Path) -> None:
+    server = serve(site.wikiart([klee(3)], by_genre=True))
+    path = klee().works[1].path
+    page, server.pages[path] = server.pages[path], Reply("<html>Just a moment...</html>")
+    job, events = begin(tmp_path, server)
+    assert "no longer has a picture" in str(list(events))
+    assert len(rows_of(job)) == 2
+    server.pages[path] = page
+    job, events = begin(tmp_path, server, run="new")
+    list(events)
+    assert len(rows_of(job)) == 3
+
+
 @pytest.mark.parametrize("status", [403, 500])
 def test_one_picture_that_is_not_to_be_had_ends_nothing(
     status: int, serve: Serve, tmp_path: Path

@@ -192,7 +192,7 @@ class Patience:
         self._count += 1
         if self._count >= self._most:
             raise error
-        return Turned(item, str(error))
+        return Turned(item, str(error), error.url)
 
     def restore(self) -> None:
         """A record is as we know it."""
