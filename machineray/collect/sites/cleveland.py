@@ -26,6 +26,7 @@ from machineray.collect.sites.reading import (
     numbered_pages,
     objects_of,
     parsed,
+    qualified,
     require,
     rows_of,
     text_of,
@@ -98,7 +99,7 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
     return Candidate(
         url=link_of(row.get("url"), f"https://clevelandart.org/art/{row['id']}"),
         title=text_of(row.get("title")),
-        artist=named(text_of(each.get("description")).partition("(")[0].strip() for each in makers),
+        artist=named(map(_name, makers)),
         year=last_year_in(row.get("creation_date_latest"), row.get("creation_date")),
         born=born,
         died=died,
@@ -107,6 +108,11 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
         pictures=by_size(_sizes(row.get("images")), wanted.max_side),
         evidence=answer,
     )
+
+
+def _name(maker: Mapping[str, Any]) -> str:
+    name = text_of(maker.get("description")).partition("(")[0].strip()
+    return qualified(name, maker.get("qualifier"), maker.get("extent"))
 
 
 def _life(maker: Mapping[str, Any]) -> Life:

@@ -22,6 +22,7 @@ from machineray.collect.sites.reading import (
     listed_estimate,
     objects_of,
     parsed,
+    qualified,
     require,
     text_of,
 )
@@ -100,7 +101,7 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
     return Candidate(
         url=link_of(row.get("objectURL"), answer.url),
         title=text_of(row.get("title")),
-        artist=text_of(row.get("artistDisplayName")),
+        artist=qualified(text_of(row.get("artistDisplayName")), row.get("artistPrefix")),
         year=last_year_in(row.get("objectEndDate"), row.get("objectDate")),
         born=born,
         died=died,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from machineray.collect.answers import WAY_OUT, Answer, Changed
+from machineray.collect.dates import NOT_THE_MAKER
 from machineray.collect.painting import Ask, Estimate, Turned, Wanted
 from machineray.markup import visible
 
@@ -166,6 +167,11 @@ def link_of(value: Any, otherwise: str) -> str:
     except ValueError:
         return otherwise
     return url if parts.scheme == "https" and parts.netloc else otherwise
+
+
+def qualified(name: str, *words: Any) -> str:
+    """A name behind what keeps it from being the maker's: "follower of Paul Klee"."""
+    return " ".join([*(w for w in map(text_of, words) if NOT_THE_MAKER.search(w)), name])
 
 
 def named(names: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from machineray.collect.sites.reading import (
     named,
     numbered_pages,
     objects_of,
+    qualified,
     text_of,
 )
 
@@ -87,7 +88,7 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
     return Candidate(
         url=f"https://open.smk.dk/artwork/image/{number}",
         title=next((title for title in titles if title), ""),
-        artist=named(turned(text_of(each.get("creator"))) for each in makers),
+        artist=named(map(_name, makers)),
         year=last_year_in(*(each.get(name) for each in dates for name in ("end", "period"))),
         born=born,
         died=died,
@@ -97,6 +98,11 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
         evidence=answer,
         museum="SMK",
     )
+
+
+def _name(maker: Mapping[str, Any]) -> str:
+    name = turned(text_of(maker.get("creator")))
+    return qualified(name, maker.get("creator_role"), maker.get("creator_qualifier"))
 
 
 def _life(maker: Mapping[str, Any]) -> Life:
