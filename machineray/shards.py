@@ -177,10 +177,11 @@ def execute(
                 if not task.is_apart:
                     raise
                 failed.append(error)
+                if len(missing) > 1:
+                    yield Note(str(error))
     finally:
         writers.shutdown(wait=False, cancel_futures=True)  # see `each`
     if failed:
-        yield from (Note(str(error)) for error in failed[:-1])
         raise failed[-1]
     if _is_surely_not_last(stage, ours, len(plan.indexes)):
         yield Note(f"{stage.name}: this part is done, others are not yet")

@@ -73,9 +73,11 @@ def test_an_index_that_fails_ends_the_others_unless_they_are_apart(
             raise TemporaryError(f"{index} is away")
         yield from whole.work(index, numbers)
 
+    stage, told = StageRun(open_store(tmp_path), "r", "unframe"), []
     with pytest.raises(TemporaryError, match="1 is away" if is_apart else "0 is away"):
-        run(tmp_path, replace(whole, work=work, is_apart=is_apart))
-    stage = StageRun(open_store(tmp_path), "r", "unframe")
+        for event in execute(stage, replace(whole, work=work, is_apart=is_apart), Part(), 0):
+            told.append(event)
+    assert (Note("0 is away") in told) == is_apart
     assert list(stage.done_indexes()) == ([2] if is_apart else [])
     assert not stage.is_complete()
 
