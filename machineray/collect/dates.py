@@ -111,7 +111,9 @@ def life_in(text: str, makers: int = 1) -> Life:
     untold = max(makers, 1 + len(AND.findall(text))) - len(lives)
     if untold > 0 or living:
         lives.append((year_in(living[0]) if living else None, None))
-    return together(lives)
+    born, died = together(lives)
+    is_later = any(int(year) > (died or 0) for year in re.findall(YEAR, others))
+    return born, None if is_later else died  # "1879–1940 or 1956"
 
 
 def _is_life(born: int | None, died: int | None) -> bool:

@@ -1,8 +1,14 @@
 """Dates as people write them: by when it was made, and who is known to have died."""
 
-import pytest
+import re
 
-from machineray.collect.dates import last_year_in, life_in, life_of, year_in
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from machineray.collect.dates import WORKING, YEAR, last_year_in, life_in, life_of, year_in
+
+WORDS = "1879 1913 1920s 1955 2001 12 '45 c. ca after before or and – - / ( ) , ; ? s died born A B"
 
 
 @pytest.mark.parametrize(
@@ -45,6 +51,13 @@ def test_a_date_without_an_end_is_none(words: object) -> None:
     assert last_year_in(words) is None
 
 
+@given(st.lists(st.sampled_from([*WORDS.split(), " "]), max_size=9).map("".join))
+def test_no_date_ends_before_a_year_in_it(words: str) -> None:
+    last = max(map(int, re.findall(YEAR, words)), default=0)
+    assert (last_year_in(words) or 9999) >= last
+    assert (life_in(words)[1] or 9999) >= last or WORKING.search(words)
+
+
 def test_the_fields_of_one_date_are_read_together() -> None:
     assert last_year_in(1920, "1920-25", None) == 1925
     assert last_year_in(1920, "after 1920") is None
@@ -62,6 +75,7 @@ def test_the_fields_of_one_date_are_read_together() -> None:
         ("born 1879, died 1940", (1879, 1940)),
         ("* 1879 † 1940", (1879, 1940)),
         ("died 1940", (None, None)),
+        ("1879–1940 or 1956", (1879, None)),
         ("A (1879–1940), painter", (1879, 1940)),
         ("A (12. April 1885 - 25. Oktober 1941)", (1885, 1941)),
         ("Theo van D (Emil K), Dutch, 1883–1931", (1883, 1931)),
