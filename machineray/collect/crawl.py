@@ -54,7 +54,7 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
     try:
         for found in site.paintings(web.ask, wanted):
             if not isinstance(found, Candidate):
-                if isinstance(found, Turned):
+                if isinstance(found, Turned | Said):
                     web.forget(found.odd)
                 yield found
                 continue

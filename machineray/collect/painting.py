@@ -87,9 +87,10 @@ class Turned:
 
 @dataclass(frozen=True)
 class Said:
-    """A sentence for the user."""
+    """A sentence for the user; `odd` as of `Turned`."""
 
     text: str
+    odd: str = ""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,18 @@ def test_a_fence_before_one_painting_is_not_held_against_it(serve: Serve, tmp_pa
     assert len(rows_of(job)) == 3
 
 
+@pytest.mark.parametrize("path", ["/en/App/Artist/Alphabet", "/en/paintings-by-genre/abstract"])
+def test_a_fence_before_a_list_is_not_held_against_it(
+    path: str, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(site.wikiart([klee(1)], by_genre=True))
+    (path,) = (each for each in server.pages if each.startswith(path) and "page=2" not in each)
+    page, server.pages[path] = server.pages[path], site.as_json({"message": "Please wait"})
+    assert " fails (" in str(list(begin(tmp_path, server)[1]))
+    server.pages[path] = page
+    assert " fails (" not in str(list(begin(tmp_path, server, run="new")[1]))
+
+
 @pytest.mark.parametrize("status", [403, 500])
 def test_one_picture_that_is_not_to_be_had_ends_nothing(
     status: int, serve: Serve, tmp_path: Path
