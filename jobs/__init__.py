@@ -24,6 +24,7 @@ import typer
 
 from machineray.errors import ConfigurationError, MachineRayError, UsageError
 from machineray.log import Event, show
+from machineray.markup import visible
 from machineray.runs import Plan, StageRun, checked_run
 from machineray.seeds import parsed_numbers
 from machineray.shards import Part, Task, execute
@@ -286,7 +287,7 @@ def main(function: JobFunction) -> None:
     except MachineRayError as error:
         rank = os.environ.get("RANK", "0")  # of one training's processes
         who = function.__name__ + (f" (process {rank})" if rank != "0" else "")
-        sys.stderr.write(f"{who}: {error}\n")
+        sys.stderr.write(visible(f"{who}: {error}\n"))
         sys.exit(error.pod_exit_code)
     except Terminated:
         sys.stderr.flush()

@@ -24,7 +24,7 @@ from machineray.errors import (
 )
 from machineray.log import Event, Note, Progress
 from machineray.quantities import bytes_of, seconds_of
-from machineray.runs import CACHE, Output, Plan, Row, StageRun, json_bytes, json_lines
+from machineray.runs import CACHE, Output, Plan, Row, StageRun, json_bytes, json_lines, sha256_of
 from machineray.shards import Done, Outcome, Refused, Task
 from machineray.storage import Store
 
@@ -86,8 +86,8 @@ def crawl_task(job: Job, crawl: Crawl, merge_rows: Callable[[list[Row]], list[Ro
         yield "CREDITS.html", credits_html(rows, crawl.wanted.year, crawl.wanted.us_before)
         yield "catalog.jsonl", json_lines(rows)
 
-    total = None if limit is None else float(limit * len(crawl.sites))
-    return Task(plan, "paintings" if total else "sources", work, merge, total)
+    total = 0.0 if limit is None else float(limit * len(crawl.sites))
+    return Task(plan, "paintings" if total else "sources", work, merge, total, is_apart=True)
 
 
 def _nothing(job: Job, crawl: Crawl) -> str:
@@ -210,12 +210,14 @@ def opened(job: Job, crawl: Crawl, site: Site, since: datetime) -> "Web":
     from machineray.collect.answers import Cache
     from machineray.collect.fetch import Web, agent_text
 
+    mirror = crawl.mirrors.get(site.name, "")
+    place = f"{site.name}-{sha256_of(mirror.encode())[:8]}" if mirror else site.name
     return Web(
         site,
         agent_text(__version__, crawl.contact),
-        Cache(RootShelf(job.store), f"{CACHE}{site.name}/"),
+        Cache(RootShelf(job.store), f"{CACHE}{place}/"),  # what a mirror says the site did not
         since,
-        mirror=crawl.mirrors.get(site.name, ""),
+        mirror=mirror,
         budget=crawl.share,
         clock=clock(),
     )

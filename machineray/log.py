@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from machineray.markup import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bar
@@ -72,7 +74,7 @@ def _show_lines(events: Iterable[Event], stream: IO[str]) -> None:
             line = (
                 f"{event.stage}: {event.done:g}/{event.total:g} {event.unit}, {now - started:.0f} s"
             )
-            stream.write(f"{line}{', ' if event.text else ''}{event.text}\n")
+            stream.write(visible(f"{line}{', ' if event.text else ''}{event.text}") + "\n")
         else:
             stream.write(_sentence(event) + "\n")
         stream.flush()
@@ -94,7 +96,7 @@ def _show_bars(events: Iterable[Event], stream: IO[str]) -> None:
                 tasks[event.stage],
                 completed=event.done,
                 total=event.total,
-                text=event.text,
+                text=visible(event.text),
                 count=f"{event.done:g}/{event.total:g} {event.unit}",
             )
 
@@ -104,19 +106,19 @@ def _bar(console: "Console") -> "Bar":
     from rich.progress import Progress as Bar
 
     return Bar(
-        TextColumn("{task.description:<9}"),
+        TextColumn("{task.description:<9}", markup=False),
         BarColumn(bar_width=24),
-        TextColumn("{task.fields[count]}"),
+        TextColumn("{task.fields[count]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[text]}", style="dim"),
+        TextColumn("{task.fields[text]}", style="dim", markup=False),
         console=console,
     )
 
 
 def _sentence(event: Note | Refusal) -> str:
     if isinstance(event, Note):
-        return event.text
+        return visible(event.text)
     # A reason names its item first already; do not say it twice.
     named = event.reason.startswith(event.item)
-    return f"refused  {event.reason if named else f'{event.item}: {event.reason}'}"
+    return visible(f"refused  {event.reason if named else f'{event.item}: {event.reason}'}")

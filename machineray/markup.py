@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
@@ -30,6 +31,15 @@ $body
 $script</body>
 </html>
 """)
+
+
+# Controls but for tab and line feed, and what turns the direction of the text around it.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """Text of strangers for a terminal or a table: what would act instead of being seen is "?"."""
+    return _UNSEEN.sub("?", text)
 
 
 def escaped(text: object) -> str:

@@ -15,7 +15,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from machineray.errors import InputError, RefusedError, StageError, UsageError
+from machineray.errors import (
+    InputError,
+    MachineRayError,
+    RefusedError,
+    StageError,
+    TemporaryError,
+    UsageError,
+)
 from machineray.log import Event, Note, Progress, Refusal
 from machineray.rows import Rows
 from machineray.runs import ALL, Marker, Output, Plan, Row, StageRun, json_bytes
@@ -87,8 +94,9 @@ class Task:
     unit: str
     work: Callable[[int, Sequence[Any]], Iterator[Outcome | Event]]  # (index, its items)
     merge: Callable[[Any], Iterator[tuple[str, bytes | Path]]]  # of all records: Rows, on disk
-    total: float | None = None  # set: the work tells its own progress, up to this
+    total: float | None = None  # set: the work tells its own progress, up to this; 0: unknown
     together: Callable[[], int] = lambda: 1  # indexes at a time; asked when there is one to do
+    is_apart: bool = False  # what one index fails of, or waits for, is not of the others
 
 
 def batches(items: Sequence[Item], size: int) -> list[list[Item]]:
@@ -139,7 +147,7 @@ def execute(
     """
     plan = stage.settle_plan(task.plan)
     if stage.is_complete():
-        total = plan.items if task.total is None else task.total
+        total = task.total or plan.items
         yield Progress(stage.stage, total, total, task.unit, "already done")
         return
     ours = part.select(len(plan.indexes))
@@ -148,6 +156,7 @@ def execute(
     count = sum(len(plan.indexes[index]) for index in ours if index in done)
     if task.total is None:
         yield Progress(stage.stage, count, of_all, task.unit)
+    failed: list[MachineRayError] = []
     writers = ThreadPoolExecutor(_WRITERS)  # one for all: each new thread has memory of its own
 
     def doing(index: int) -> Iterator[Event | int]:
@@ -157,14 +166,23 @@ def execute(
     try:
         missing = [index for index in ours if index not in done]
         for events in _begun(missing, doing, task.together() if missing else 1):
-            for event in events:
-                if not isinstance(event, int):
-                    yield event
-                elif task.total is None:
-                    count += event
-                    yield Progress(stage.stage, count, of_all, task.unit)
+            try:
+                for event in events:
+                    if not isinstance(event, int):
+                        yield event
+                    elif task.total is None:
+                        count += event
+                        yield Progress(stage.stage, count, of_all, task.unit)
+            except (InputError, TemporaryError) as error:
+                if not task.is_apart:
+                    raise
+                failed.append(error)
+                if len(missing) > 1:
+                    yield Note(str(error))
     finally:
         writers.shutdown(wait=False, cancel_futures=True)  # see `each`
+    if failed:
+        raise failed[-1]
     if _is_surely_not_last(stage, ours, len(plan.indexes)):
         yield Note(f"{stage.name}: this part is done, others are not yet")
         return

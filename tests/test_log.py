@@ -51,3 +51,21 @@ def test_a_terminal_gets_a_bar() -> None:
     assert "3/3 paintings" in text
     assert "refused  a.png: empty file" in text
     assert "━" in text
+
+
+def test_what_strangers_write_is_seen_and_does_nothing() -> None:
+    """A site's words are no markup, and no commands for the terminal."""
+    told = [
+        Progress("collect", 1, 2, "paintings", "[/x] \x1b]0;a\x07 Klee"),
+        Refusal("a", "by [red]\x1b[2J\u202egnp"),
+        Progress("collect", 2, 2, "paintings", "[/x] \x1b]0;a\x07 Klee"),
+    ]
+    stream = io.StringIO()
+    show(told, stream)
+    assert stream.getvalue().splitlines()[1] == "refused  a: by [red]?[2J?gnp"
+    assert "[/x] ?]0;a? Klee" in stream.getvalue()
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        show(told, terminal)
+    text = read_all(ours)
+    assert "[/x] ?]0;a? Klee" in text and "by [red]?[2J?gnp" in text

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machineray import shards
-from machineray.errors import InputError, StageError, StorageError, UsageError
+from machineray.errors import InputError, StageError, StorageError, TemporaryError, UsageError
 from machineray.log import Note, Progress, Refusal
 from machineray.runs import Plan, Row, StageRun, json_lines
 from machineray.shards import Done, Outcome, Part, Refused, Task, batches, each, execute
@@ -60,6 +60,26 @@ def test_a_plan_is_done_and_merged(tmp_path: Path) -> None:
     assert StageRun(open_store(tmp_path), "r", "unframe").catalog() == [{"id": n} for n in range(7)]
     again = run(tmp_path, squares(7))
     assert again == [Progress("unframe", 7, 7, "numbers", "already done")]
+
+
+@pytest.mark.parametrize("is_apart", [False, True])
+def test_an_index_that_fails_ends_the_others_unless_they_are_apart(
+    is_apart: bool, tmp_path: Path
+) -> None:
+    whole = squares(9)
+
+    def work(index: int, numbers: Sequence[Any]) -> Iterator[Any]:
+        if index < 2:
+            raise TemporaryError(f"{index} is away")
+        yield from whole.work(index, numbers)
+
+    stage, told = StageRun(open_store(tmp_path), "r", "unframe"), []
+    with pytest.raises(TemporaryError, match="1 is away" if is_apart else "0 is away"):
+        for event in execute(stage, replace(whole, work=work, is_apart=is_apart), Part(), 0):
+            told.append(event)
+    assert (Note("0 is away") in told) == is_apart
+    assert list(stage.done_indexes()) == ([2] if is_apart else [])
+    assert not stage.is_complete()
 
 
 @settings(max_examples=25)

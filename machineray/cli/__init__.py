@@ -39,6 +39,7 @@ from machineray.cli.shared import (
 from machineray.cli.submit import SubmitGroup, completed, drive_command
 from machineray.cli.track import add_commands
 from machineray.errors import ConfigurationError, Interrupted, MachineRayError, NotFoundError
+from machineray.markup import visible
 from machineray.stages import TOOLS, tool_named
 
 if TYPE_CHECKING:
@@ -296,4 +297,4 @@ def _tell(message: str, error: BaseException) -> None:
         import traceback
 
         traceback.print_exception(error)
-    sys.stderr.write(f"mray: {message}\n")
+    sys.stderr.write(visible(f"mray: {message}\n"))

@@ -15,6 +15,8 @@ Kind = Literal["page", "data", "picture", "robots"]
 class Unfit(InputError):
     """One address cannot be used, and why; the crawl goes on, and asks again in the next one."""
 
+    url = ""  # there is no answer to forget
+
 
 class Lasting(Unfit):
     """The same, and it stays so: it is kept, and for a day not asked for again."""

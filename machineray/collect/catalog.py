@@ -83,6 +83,8 @@ def _json(text: str, name: str, line: int) -> Any:
         raise InputError(f"{name}: line {where}: not JSON: {error.msg}") from error
     except RecursionError as error:
         raise InputError(f"{name}: line {line}: not JSON: nested too deeply") from error
+    except ValueError as error:  # Python reads no number of more than 4,300 digits
+        raise InputError(f"{name}: line {line}: not JSON: a number that is endless") from error
 
 
 def _by_file(records: Iterable[tuple[int, Mapping[str, Any]]], name: str) -> dict[str, Metadata]:

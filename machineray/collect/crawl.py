@@ -54,6 +54,8 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
     try:
         for found in site.paintings(web.ask, wanted):
             if not isinstance(found, Candidate):
+                if isinstance(found, Turned | Said):
+                    web.forget(found.odd)
                 yield found
                 continue
             artist = artist_key(found.artist)
@@ -73,7 +75,8 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
             if wanted.limit is not None and kept >= wanted.limit:
                 break
     except Spent as error:
-        yield Said(f"{site.name}: {error}: it ends here; a new run goes on from what is known")
+        words = f"{site.name}: {error}: it ends here; a new run goes on from what is known"
+        yield Said(words) if kept else Turned(site.name, words)
     except Barred as error:
         yield Turned(site.name, str(error))
     except PassingTrouble as error:
@@ -84,7 +87,7 @@ def crawl(site: Site, web: Web, wanted: Wanted, admit: Admit) -> Iterator[Event]
             web.forget(error.url)
         if not kept:
             raise
-        yield Turned(site.name, f"it ends here: {error}")
+        yield Turned(site.name, f"it ends here: {error}; a new run goes on from what is known")
     else:
         if passing and not kept:
             raise TemporaryError(f"{site.name}: no painting could be had: {passing}; {LATER}")

@@ -209,7 +209,9 @@ class Web:
             raise Spent(f"the budget of {self.budget.bytes / 1e6:g} MB is used up")
 
     def _is_fresh(self, answer: Answer) -> bool:
-        age = self.began - datetime.fromisoformat(answer.fetched)
+        """Of the crawl; rules as of today, however long ago it began (RFC 9309, 2.4)."""
+        now = self.clock.now() if answer.kind == "robots" else self.began
+        age = now - datetime.fromisoformat(answer.fetched)
         return age.total_seconds() < FRESH_SECONDS
 
     def _count(self, answer: Answer, wire_bytes: int = 0) -> None:

@@ -24,10 +24,9 @@ from urllib3.exceptions import NewConnectionError
 
 from machineray.collect.answers import Unfit
 
-# Ranges that lead elsewhere through a gateway that we know nothing of.
-TUNNELS = tuple(
-    map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
-)
+# The internet of today; but for what leads elsewhere through a gateway that we know nothing of.
+UNICAST = ipaddress.ip_network("2000::/3")
+TUNNELS = tuple(map(ipaddress.ip_network, ("2002::/16", "2001::/32")))
 
 
 def is_public(address: str) -> bool:
@@ -39,7 +38,7 @@ def is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped:
             return is_public(str(ip.ipv4_mapped))
-        if any(ip in network for network in TUNNELS):
+        if ip not in UNICAST or any(ip in network for network in TUNNELS):
             return False
     return ip.is_global and not ip.is_multicast
 

@@ -27,8 +27,9 @@ January after. In the United States a work is free 95 years after it was first p
 the artist died: in {year} that is what was published before {us}. A painting may be free in one and
 not in the other; the columns say what is known of each. A few countries have longer terms (Mexico:
 100 years), and other rights (of a living person shown, of a museum's house rules) are not looked at
-here. The year of making stands in for the year of publication, which sites do not tell: a painting
-may have been published later. This is what was found and when; it is not legal advice.</p>
+here. The year of a painting is the last in which it may have been made ("1920s" is 1929). It stands
+in for the year of publication, which sites do not tell: a painting may have been published later.
+This is what was found and when; it is not legal advice.</p>
 """
 
 

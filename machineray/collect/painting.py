@@ -75,17 +75,22 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Turned:
-    """A painting, or a part of a site, that is left out, and why."""
+    """A painting, or a part of a site, that is left out, and why.
+
+    `odd` is the answer that is not as we know it: the next time it is asked for again.
+    """
 
     item: str
     reason: str
+    odd: str = ""
 
 
 @dataclass(frozen=True)
 class Said:
-    """A sentence for the user."""
+    """A sentence for the user; `odd` as of `Turned`."""
 
     text: str
+    odd: str = ""
 
 
 @dataclass(frozen=True)

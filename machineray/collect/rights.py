@@ -41,7 +41,7 @@ def admitted(painting: Candidate, wanted: Wanted) -> Admission:
             f"{painting.url}: {who} died in {painting.died}, not before {wanted.died_before}"
         )
     if painting.died is None and (painting.year is None or painting.year >= wanted.us_before):
-        when = f"it is of {painting.year}" if painting.year else "no year ends its making"
+        when = f"it may be of {painting.year}" if painting.year else "no year ends its making"
         raise Unproven(
             f"{painting.url}: nothing but the label says that it is free: nobody tells when {who} "
             f"died, and {when} (before {wanted.us_before} would do)"
@@ -63,5 +63,5 @@ def _united_states(painting: Candidate, wanted: Wanted) -> str:
     if painting.year is None:
         return f"not shown: no year; published before {wanted.us_before} it is free"
     if painting.year >= wanted.us_before:
-        return f"not shown: made in {painting.year}, not before {wanted.us_before}"
-    return f"free if it was published before {wanted.us_before}; made in {painting.year}"
+        return f"not shown: made by {painting.year}, not before {wanted.us_before}"
+    return f"free if it was published before {wanted.us_before}; made by {painting.year}"

@@ -67,6 +67,7 @@ def test_half_a_surrogate_pair_cannot_get_into_our_files() -> None:
         ("catalog.json", b"[\n1]", "line 1: not a list of objects"),
         ("catalog.json", b'[{"file": "a.jpg", "title": ["Rot"]}]', "entry 1: .*neither text"),
         ("catalog.json", b"[" * 100_000, "line 1: not JSON"),
+        ("catalog.json", b'[{"file": "a", "year": ' + b"1" * 9999 + b"}]", "line 1: .*endless"),
         ("catalog.jsonl", b'{"file": "a.jpg"}\n{\n', "line 2: not JSON"),
         ("catalog.jsonl", b"7\n", "line 1: not an object"),
     ],

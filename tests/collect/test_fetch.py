@@ -283,6 +283,19 @@ def test_what_is_a_day_old_is_asked_for_only_if_it_changed(serve: Callable[..., 
     assert [h.get("If-None-Match") for p, h in server.asked if p == "/a"] == [None, '"7"']
 
 
+def test_a_crawl_that_goes_on_days_later_goes_by_the_rules_of_then(
+    serve: Callable[..., Server],
+) -> None:
+    shelf, server = Shelf(), serve({"/a": Reply("hello"), "/robots.txt": Reply("", "text/plain")})
+    web(server, shelf).ask(f"{HOME}/a", "page")
+    server.pages["/robots.txt"] = Reply("User-agent: *\nDisallow: /b\n", "text/plain")
+    later = web(server, shelf, Hand(seconds=2 * 86_400))
+    assert later.ask(f"{HOME}/a", "page").text == "hello"
+    with pytest.raises(Unfit, match=r"robots\.txt asks not to"):
+        later.ask(f"{HOME}/b", "page")
+    assert server.paths == ["/robots.txt", "/a", "/robots.txt"]
+
+
 def test_a_damaged_cache_is_asked_for_again(serve: Callable[..., Server]) -> None:
     shelf, server = Shelf(), serve({"/a": Reply("hello")})
     web(server, shelf).ask(f"{HOME}/a", "page")

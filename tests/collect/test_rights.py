@@ -45,9 +45,9 @@ def test_without_a_death_a_year_before_the_limit_is_the_second(
 
 def test_the_united_states_count_by_themselves() -> None:
     late = admitted(painting(year=1938), WANTED)
-    assert (late.rule, late.united_states) == (LIFE, "not shown: made in 1938, not before 1931")
+    assert (late.rule, late.united_states) == (LIFE, "not shown: made by 1938, not before 1931")
     early = admitted(painting(year=1930), WANTED)
-    assert early.united_states == "free if it was published before 1931; made in 1930"
+    assert early.united_states == "free if it was published before 1931; made by 1930"
     assert admitted(painting(year=None), WANTED).united_states.startswith("not shown: no year")
 
 

@@ -30,6 +30,7 @@ PAGES = 10  # the search ends after 1,000
 FIELDS = (
     *("id", "title", "artist_title", "artist_display", "date_end", "date_display"),
     *("artist_titles", "image_id", "is_public_domain", "style_title", "artwork_type_title"),
+    "copyright_notice",
 )
 
 
@@ -71,19 +72,21 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
     """A record -> the painting; its dates stand in words, after the artist's name."""
     shown = text_of(row.get("artist_display"))
     makers = row.get("artist_titles")
-    born, died = life_in(shown, len(makers) if isinstance(makers, list) else 1)
+    name, count = text_of(row.get("artist_title")), len(makers) if isinstance(makers, list) else 1
+    born, died = life_in(shown, count) if name else (None, None)  # else of a people or a place
     image, side = text_of(row.get("image_id")), wanted.max_side
     sizes = (f"!{side},{side}", "843,") if image else ()
-    is_open = row.get("is_public_domain") is True
+    is_open, claim = row.get("is_public_domain") is True, text_of(row.get("copyright_notice"))
+    label = "Public domain (is_public_domain: true)" if is_open else "is_public_domain: false"
     return Candidate(
         url=f"https://www.artic.edu/artworks/{number_of(row.get('id'))}",
         title=text_of(row.get("title")),
-        artist=text_of(row.get("artist_title")) or shown,
+        artist=name or shown,
         year=last_year_in(row.get("date_end"), row.get("date_display")),
         born=born,
         died=died,
-        label="Public domain (is_public_domain: true)" if is_open else "is_public_domain: false",
-        is_open=is_open,
+        label=f"{label} {claim}".strip(),
+        is_open=is_open and not claim,
         pictures=tuple(f"{IIIF}/{image}/full/{size}/0/default.jpg" for size in sizes),
         evidence=answer,
     )

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from machineray.collect.answers import Answer, Changed, Unfit
-from machineray.collect.dates import last_year_in, life_of, together
+from machineray.collect.dates import Life, last_year_in, life_of, together
 from machineray.collect.painting import (
     Ask,
     Candidate,
@@ -26,6 +26,7 @@ from machineray.collect.sites.reading import (
     numbered_pages,
     objects_of,
     parsed,
+    qualified,
     require,
     rows_of,
     text_of,
@@ -92,23 +93,32 @@ def record_in(text: str, where: str) -> Mapping[str, Any]:
 
 def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candidate:
     """A record -> the painting."""
-    makers = [(each, text_of(each.get("description"))) for each in objects_of(row.get("creators"))]
-    born, died = together(
-        [life_of(each.get("birth_year"), each.get("death_year"), told) for each, told in makers]
-    )
-    label = text_of(row.get(LICENSE))
+    makers = objects_of(row.get("creators"))
+    born, died = together([_life(each) for each in makers])
+    label, claim = text_of(row.get(LICENSE)), text_of(row.get("copyright"))
     return Candidate(
         url=link_of(row.get("url"), f"https://clevelandart.org/art/{row['id']}"),
         title=text_of(row.get("title")),
-        artist=named(told.partition("(")[0].strip() for _, told in makers),
+        artist=named(map(_name, makers)),
         year=last_year_in(row.get("creation_date_latest"), row.get("creation_date")),
         born=born,
         died=died,
-        label=label,
-        is_open=label == "CC0",
+        label=f"{label} {claim}".strip(),
+        is_open=label == "CC0" and not claim,
         pictures=by_size(_sizes(row.get("images")), wanted.max_side),
         evidence=answer,
     )
+
+
+def _name(maker: Mapping[str, Any]) -> str:
+    name = text_of(maker.get("description")).partition("(")[0].strip()
+    return qualified(name, maker.get("qualifier"), maker.get("extent"))
+
+
+def _life(maker: Mapping[str, Any]) -> Life:
+    about = ("qualifier", "extent", "description")
+    words = " ".join(text_of(maker.get(each)) for each in about)
+    return life_of(maker.get("birth_year"), maker.get("death_year"), words)
 
 
 def _sizes(images: Any) -> list[tuple[str, int]]:

@@ -12,6 +12,7 @@ from machineray.collect.painting import (
     Candidate,
     Estimate,
     Found,
+    Said,
     Step,
     Wanted,
 )
@@ -31,6 +32,11 @@ DEPTH = 2  # categories below; deeper ones stray from the matter
 FREE = ("Public domain", "CC0")
 KINDS = ("image/jpeg", "image/png", "image/tiff", "image/webp")
 CATEGORY_SPACE = 14
+# Behind the maker's name and dates the template of a person has a whole card, and a code.
+CARD = re.compile(
+    r"\b(?:Alternative names|Description|Date of birth|Work period|Authority (?:file|control)"
+    r"|Details of artist on|\w+ QS:)"
+)
 
 
 def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
@@ -40,8 +46,10 @@ def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
     seen = set(first)
     while waiting:
         category, depth = waiting.pop(0)
+        count = 0
         for answer, (listed,) in pages_of(ask, category, wanted):
             yield Step(category)
+            count += len(listed)
             for page in listed:
                 title = text_of(page.get("title"))
                 if page.get("ns") == CATEGORY_SPACE:
@@ -50,6 +58,10 @@ def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
                         waiting.append((title, depth + 1))
                 elif found := candidate(page, answer, wanted):
                     yield found
+        if not count and category in first:
+            yield Said(
+                f"commons: “{category}” is empty: --artist takes the name as it stands there"
+            )
 
 
 def beginnings(wanted: Wanted) -> list[str]:
@@ -125,9 +137,11 @@ def candidate(page: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candid
     about = about if isinstance(about, Mapping) else {}
     title = text_of(page.get("title")).removeprefix("File:")
     here = f"https://commons.wikimedia.org/wiki/File:{quote(title)}"
-    artist = said(about, "Artist")
+    artist = CARD.split(said(about, "Artist"))[0].strip()
     born, died = life_in(artist)
     label = said(about, "LicenseShortName")
+    # Of two licences, as of a painting and of its photograph, the freer one is the label.
+    asks = said(about, "AttributionRequired").casefold() == "true"
     return Candidate(
         url=link_of(info.get("descriptionurl"), here),
         title=said(about, "ObjectName") or title.rpartition(".")[0] or title,
@@ -136,8 +150,10 @@ def candidate(page: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candid
         year=last_year_in(said(about, "DateTimeOriginal").partition("date QS:")[0]),
         born=born,
         died=died,
-        label=" ".join(each for each in (label, said(about, "LicenseUrl")) if each),
-        is_open=label in FREE,
+        label=" ".join(
+            each for each in (label, said(about, "LicenseUrl"), asks and "by attribution") if each
+        ),
+        is_open=label in FREE and not asks,
         pictures=_pictures(info, wanted.max_side),
         evidence=answer,
     )
@@ -149,7 +165,7 @@ def said(about: Mapping[str, Any], name: str) -> str:
     value = text_of(field.get("value")) if isinstance(field, Mapping) else ""
     if "<" not in value and "&" not in value:
         return value
-    return " ".join(soup(value, name).get_text(" ", strip=True).split())
+    return text_of(soup(value, name).get_text(" ", strip=True))
 
 
 def _pictures(info: Mapping[str, Any], max_side: int) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from machineray.collect.sites.reading import (
     listed_estimate,
     objects_of,
     parsed,
+    qualified,
     require,
     text_of,
 )
@@ -94,17 +95,18 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
     """A record -> the painting. Its small picture is for who wants no more than 800 pixels."""
     large, small = text_of(row.get("primaryImage")), text_of(row.get("primaryImageSmall"))
     pictures = (small, large) if wanted.max_side <= 800 else (large, small)
-    is_open = row.get("isPublicDomain") is True
+    is_open, claim = row.get("isPublicDomain") is True, text_of(row.get("rightsAndReproduction"))
+    label = "Public Domain (isPublicDomain: true)" if is_open else "isPublicDomain: false"
     born, died = life(row)
     return Candidate(
         url=link_of(row.get("objectURL"), answer.url),
         title=text_of(row.get("title")),
-        artist=text_of(row.get("artistDisplayName")),
+        artist=qualified(text_of(row.get("artistDisplayName")), row.get("artistPrefix")),
         year=last_year_in(row.get("objectEndDate"), row.get("objectDate")),
         born=born,
         died=died,
-        label="Public Domain (isPublicDomain: true)" if is_open else "isPublicDomain: false",
-        is_open=is_open,
+        label=f"{label} {claim}".strip(),
+        is_open=is_open and not claim,
         pictures=tuple(picture for picture in pictures if picture),
         evidence=answer,
     )
@@ -114,7 +116,8 @@ def life(row: Mapping[str, Any]) -> Life:
     """(born, died) of the artist; the record tells one of several makers, so nothing then."""
     if len(objects_of(row.get("constituents"))) > 1:
         return None, None
-    words = text_of(row.get("artistDisplayBio"))
+    about = ("artistPrefix", "artistDisplayName", "artistDisplayBio", "artistSuffix")
+    words = ", ".join(filter(None, (text_of(row.get(each)) for each in about)))
     return life_of(row.get("artistBeginDate"), row.get("artistEndDate"), words)
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from machineray.collect.answers import WAY_OUT, Answer, Changed
+from machineray.collect.dates import NOT_THE_MAKER
 from machineray.collect.painting import Ask, Estimate, Turned, Wanted
+from machineray.markup import visible
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
@@ -154,7 +156,7 @@ def text_of(value: Any) -> str:
     """A field as text on one line; "" for null and for what is neither text nor a number."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return ""
-    return " ".join(str(value).encode("utf-8", "replace").decode().split())
+    return visible(" ".join(str(value).encode("utf-8", "replace").decode().split()))
 
 
 def link_of(value: Any, otherwise: str) -> str:
@@ -165,6 +167,11 @@ def link_of(value: Any, otherwise: str) -> str:
     except ValueError:
         return otherwise
     return url if parts.scheme == "https" and parts.netloc else otherwise
+
+
+def qualified(name: str, *words: Any) -> str:
+    """A name behind what keeps it from being the maker's: "follower of Paul Klee"."""
+    return " ".join([*(w for w in map(text_of, words) if NOT_THE_MAKER.search(w)), name])
 
 
 def named(names: Iterable[str]) -> str:
@@ -191,7 +198,7 @@ class Patience:
         self._count += 1
         if self._count >= self._most:
             raise error
-        return Turned(item, str(error))
+        return Turned(item, str(error), error.url)
 
     def restore(self) -> None:
         """A record is as we know it."""

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from machineray.collect.answers import Answer
-from machineray.collect.dates import last_year_in, life_of, together
+from machineray.collect.dates import Life, last_year_in, life_of, together
 from machineray.collect.painting import (
     Ask,
     Candidate,
@@ -21,13 +21,17 @@ from machineray.collect.sites.reading import (
     named,
     numbered_pages,
     objects_of,
+    qualified,
     text_of,
 )
 
 API = "https://api.smk.dk/api/v1/art/search/"
 TERMS = ("abstract", "abstrakt", "komposition")
 ROWS = 100
-FREE = re.compile(r"https?://creativecommons\.org/publicdomain/(mark|zero)/1\.0/?([\w.]*)")
+FREE = re.compile(
+    r"https?://creativecommons\.org/(publicdomain/(mark|zero)/1\.0/?([\w.]*)"
+    r"|share-your-work/public-domain/cc0/?)"
+)
 
 
 def paintings(ask: Ask, wanted: Wanted) -> Iterator[Found]:
@@ -72,12 +76,7 @@ def is_painting(row: Mapping[str, Any]) -> bool:
 def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candidate:
     """A record -> the painting: free when the flag and the address of the rights say so."""
     makers = objects_of(row.get("production"))
-    born, died = together(
-        [
-            life_of(each.get("creator_date_of_birth"), each.get("creator_date_of_death"), "")
-            for each in makers
-        ]
-    )
+    born, died = together([_life(each) for each in makers])
     titles = [text_of(each.get("title")) for each in objects_of(row.get("titles"))]
     dates = objects_of(row.get("production_date"))
     rights, number = text_of(row.get("rights")), text_of(row.get("object_number"))
@@ -89,7 +88,7 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
     return Candidate(
         url=f"https://open.smk.dk/artwork/image/{number}",
         title=next((title for title in titles if title), ""),
-        artist=named(turned(text_of(each.get("creator"))) for each in makers),
+        artist=named(map(_name, makers)),
         year=last_year_in(*(each.get(name) for each in dates for name in ("end", "period"))),
         born=born,
         died=died,
@@ -99,6 +98,17 @@ def candidate(row: Mapping[str, Any], answer: Answer, wanted: Wanted) -> Candida
         evidence=answer,
         museum="SMK",
     )
+
+
+def _name(maker: Mapping[str, Any]) -> str:
+    name = turned(text_of(maker.get("creator")))
+    return qualified(name, maker.get("creator_role"), maker.get("creator_qualifier"))
+
+
+def _life(maker: Mapping[str, Any]) -> Life:
+    born, died = maker.get("creator_date_of_birth"), maker.get("creator_date_of_death")
+    about = ("creator_role", "creator_qualifier", "creator")
+    return life_of(born, died, " ".join(text_of(maker.get(each)) for each in about))
 
 
 def turned(name: str) -> str:

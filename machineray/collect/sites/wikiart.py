@@ -178,7 +178,8 @@ class _Route:
             try:
                 _, total, works = next(pages, (None, total, []))
             except (Changed, Unfit) as error:
-                yield Said(f"wikiart: its list of {GENRE} works fails ({error}); on by artists")
+                words = f"wikiart: its list of {GENRE} works fails ({error}); on by artists"
+                yield Said(words, error.url)
                 return False
             if not works:
                 break
@@ -256,9 +257,10 @@ class _Route:
             count = partial(self._kept.update, [artist.slug])
             yield replace(candidate(answer, page, artist, work), kept=count)
 
-    def _without_json(self, error: Exception) -> Said:
+    def _without_json(self, error: Changed | Unfit) -> Said:
         self.by_json = False
-        return Said(f"wikiart: its JSON fails ({error}); on by the pages that people read")
+        words = f"wikiart: its JSON fails ({error}); on by the pages that people read"
+        return Said(words, error.url)
 
 
 def candidate(answer: Answer, page: PaintingPage, artist: Artist, work: Work) -> Candidate:

@@ -288,4 +288,4 @@ def _page_genres(page: Any) -> tuple[str, ...]:
 
 
 def _words(tag: Any) -> str:
-    return " ".join(tag.get_text(" ", strip=True).split())
+    return text_of(tag.get_text(" ", strip=True))

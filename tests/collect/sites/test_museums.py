@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from machineray.collect.answers import Answer, Changed, Unfit, Unproven, answer_of
-from machineray.collect.painting import Candidate, Turned, Wanted
+from machineray.collect.painting import Candidate, Said, Turned, Wanted
 from machineray.collect.rights import admitted
 from machineray.collect.sites import artic, cleveland, commons, met, rijksmuseum, smk
 from machineray.collect.sites.reading import Patience, by_size
@@ -202,6 +202,16 @@ def test_every_artist_is_in_commons_estimate() -> None:
     assert commons.estimate(ask, wanted).text == "2 categories below"
 
 
+def test_commons_says_that_nobody_has_a_category_of_that_name() -> None:
+    wanted = Wanted(2026, 1956, artists=("Klee",), max_side=1600)
+    path = commons.members("Category:Paintings by Klee", 1600, {})
+    ask = Asked(
+        "commons", {path.removeprefix(site_named("commons").home): as_json({"continue": {}})}
+    )
+    (said,) = (each for each in commons.paintings(ask, wanted) if isinstance(each, Said))
+    assert "“Category:Paintings by Klee” is empty: --artist takes the name as" in said.text
+
+
 def test_the_met_is_asked_for_two_parameters_and_forgives_lost_numbers() -> None:
     ask = Asked("met")
     found = list(met.paintings(ask, WANTED))
@@ -235,8 +245,8 @@ def of_cleveland(*makers: Any, **more: Any) -> Candidate:
     return cleveland.candidate(row | more, EVIDENCE, WANTED)
 
 
-def of_commons(artist: str, date: str) -> Candidate:
-    about = {"Artist": artist, "DateTimeOriginal": date, "LicenseShortName": "Public domain"}
+def of_commons(artist: str, date: str, **more: str) -> Candidate:
+    about = {"Artist": artist, "DateTimeOriginal": date, "LicenseShortName": "Public domain"} | more
     told = {name: {"value": value} for name, value in about.items()}
     page = {"title": "File:T", "imageinfo": [{"mime": "image/jpeg", "extmetadata": told}]}
     found = commons.candidate(page, EVIDENCE, WANTED)
@@ -248,8 +258,11 @@ def of_met(**more: Any) -> Candidate:
     return met.candidate({"isPublicDomain": True} | more, EVIDENCE, WANTED)
 
 
-def of_smk(*deaths: str | None, **date: Any) -> Candidate:
-    makers = [{"creator": f"X{n}", "creator_date_of_death": died} for n, died in enumerate(deaths)]
+def of_smk(*deaths: str | None, role: str = "artist", **date: Any) -> Candidate:
+    makers = [
+        {"creator": f"X{n}", "creator_date_of_death": died, "creator_role": role}
+        for n, died in enumerate(deaths)
+    ]
     rights = "https://creativecommons.org/publicdomain/zero/1.0/"
     row = {"production": makers, "production_date": [date], "public_domain": True}
     return smk.candidate(row | {"rights": rights}, EVIDENCE, WANTED)
@@ -265,31 +278,46 @@ EVIDENCE = Answer("u", "data", "")
 KLEE = {"description": "Paul Klee (Swiss, 1879–1940)", "death_year": "1940"}
 LATE = {"description": "John Late (American, 1901–1990)", "death_year": "1990"}
 ACTIVE = {"description": "Jane Roe (American, active 1910–1930)", "death_year": "1930"}
+CARD = (
+    "<bdi>Paul Klee</bdi> (1879–1940) Alternative names P. Klee Description Swiss painter "
+    "Date of birth 18 December 1879 Work period 1905–1940 <div>creator QS:P170,Q44007</div>"
+)
 
 
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (of_artic("Jane Roe American, active 1910–1930", date_end=1950), "it is of 1950"),
+        (of_artic("Jane Roe American, active 1910–1930", date_end=1950), "it may be of 1950"),
         (of_artic("A (Swiss, 1879–1940) and B (American, 1901–1990)"), "died in 1990"),
         (of_artic("A (Swiss, 1879–1940)", artist_titles=["A", "B"]), "no year ends"),
+        (of_artic("Mexico, 1900–1940", artist_title=None), "when Mexico, 1900–1940 died"),
         (of_artic("A", date_end=1920, date_display="after 1920"), "no year ends"),
-        (of_cleveland(ACTIVE, creation_date_latest=1950), "it is of 1950"),
+        (of_artic("A (Swiss, 1879–1940)", copyright_notice="© 2018 X"), "labelled .* © 2018 X”"),
+        (of_cleveland(KLEE | {"qualifier": "follower of"}), "when follower of Paul Klee died"),
+        (of_cleveland(KLEE, copyright="© X"), "is labelled “CC0 © X”"),
+        (of_cleveland(ACTIVE, creation_date_latest=1950), "it may be of 1950"),
         (of_cleveland(KLEE, LATE), "Paul Klee, John Late died in 1990"),
         (of_cleveland(KLEE, {"description": "B"}), "when Paul Klee, B died"),
-        (of_commons("Jane (fl. 1900–1940)", "1950"), "when Jane died, and it is of 1950"),
+        (of_commons("Jane (fl. 1900–1940)", "1950"), "when Jane died, and it may be of 1950"),
         (of_commons("A (1879–1940) and B (1901–1990)", ""), "died in 1990"),
+        (of_commons("After Paul Klee (1879–1940)", ""), "nobody tells when After Paul Klee died"),
+        (of_commons("A (1879–1940)", "", AttributionRequired="true"), "domain by attribution”"),
+        (of_commons(CARD, ""), None),
         (of_commons("M&uuml;ller (1880&ndash;1940)", ""), None),
-        (of_commons("Unknown", "between 1925 and 1945"), "it is of 1945"),
+        (of_commons("Unknown", "between 1925 and 1945"), "it may be of 1945"),
         (of_commons("Unknown", "1920s<div>date QS:P571,+1920</div>"), None),
         (of_met(artistEndDate="1930", artistDisplayBio="American, active 1910–30"), "no year"),
         (of_met(artistEndDate="1940", constituents=[{"name": "A"}, {"name": "B"}]), "no year"),
+        (of_met(artistEndDate="1940", artistPrefix="Copy after"), "when Copy after .* no year"),
+        (of_met(artistEndDate="1940", rightsAndReproduction="© 2026 ARS"), "true. © 2026 ARS”"),
+        (of_met(artistBeginDate="1919", artistEndDate="1933"), "no year ends"),
         (of_met(artistEndDate="1940"), None),
         (of_smk("1940", "1990"), "X0, X1 died in 1990"),
         (of_smk("1940", None), "nobody tells when X0, X1 died"),
+        (of_smk("1940", role="copy after"), "nobody tells when copy after X0 died"),
         (of_smk("1940", "1930"), None),
-        (of_smk(None, period="1929-31"), "it is of 1931"),
-        (of_smk(None, period="1930s"), "it is of 1939"),
+        (of_smk(None, period="1929-31"), "it may be of 1931"),
+        (of_smk(None, period="1930s"), "it may be of 1939"),
         (of_smk(None, period="after 1920"), "no year ends"),
         (of_rijksmuseum("In Copyright", "Public Domain"), "labelled “In Copyright / Public"),
         (of_rijksmuseum("Not in the Public Domain"), "is labelled “Not in the"),
@@ -313,6 +341,8 @@ def test_smk_needs_both_the_flag_and_the_address_of_the_rights() -> None:
         ("https://creativecommons.org/publicdomain/mark/1.0/", True),
         ("https://creativecommons.org/publicdomain/zero/1.0/deed.en", True),
         ("https://creativecommons.org/publicdomain/zero/1.0/ but not here", False),
+        ("https://creativecommons.org/share-your-work/public-domain/cc0/", True),
+        ("https://creativecommons.org/share-your-work/public-domain/", False),
         ("https://creativecommons.org/licenses/by/4.0/", False),
         ("", False),
     ):
