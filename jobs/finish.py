@@ -124,7 +124,8 @@ def finish(
         )
         seed = row["seed"] if "seed" in row else int(sha256_of(item.encode())[:8], 16)
         snapshot = row.get("snapshot", "")
-        origin = Origin(item, seed, snapshot, row.get("psi"), row.get("device"), credits)
+        mix = {name: row.get(name) for name in ("mixed_with", "from_layer")}
+        origin = Origin(item, seed, snapshot, row.get("psi"), row.get("device"), credits, **mix)
         # A shape that somebody chose for the training is the one that is wanted.
         is_chosen = aspect is Aspect.auto and pixels.shape[0] != pixels.shape[1]
         artwork = finish_picture(pixels, settings, origin, None if is_chosen else aspects)

@@ -4,14 +4,14 @@ mray run gallery --run klee
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from jobs import Job, main
-from jobs.pictures import Pictures, pictures, read_picture
+from jobs.pictures import Pictures, input_stage, pictures, read_picture
 from machineray import __version__
-from machineray.errors import InputError
+from machineray.errors import InputError, UsageError
 from machineray.log import Event
 from machineray.runs import Plan, Row, StageRun, json_lines, parsed_lines
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from machineray.gallery.pictures import Picture
     from machineray.gallery.rooms import Credit, Progress
 
+Value = TypeVar("Value")
 LICENCE = (
     "Yes. MachineRay claims nothing in these pictures: print them, sell them, change them, share "
     "them. Its own code is under the Apache License 2.0, and no part of it is under a "
@@ -41,6 +42,7 @@ OUTLOOK = (
 )
 
 SHOWN_CREDITS = 1000  # paintings with a picture on the page; a hundred thousand would be 3 GB
+ON_SHEET = 120  # works, evenly chosen
 
 
 def gallery(
@@ -51,9 +53,12 @@ def gallery(
     ] = 1000,
 ) -> Iterator[Event]:
     """Make the gallery: one static page with every artwork, how it was learned, and the credits."""
+    stage = input_stage(job)
+    if stage is None or stage.stage != "finish":
+        raise UsageError(f"--input {job.input}: gallery hangs what RUN/finish has made")
     source = pictures(job)
-    step = max(1, -(-len(source.rows) // limit))
-    rows = {row["id"]: row for row in source.rows[::step]}
+    rows = {row["id"]: row for row in _evenly(source.rows, limit)}
+    on_sheet = set(_evenly(list(rows), ON_SHEET))
     plan = Plan(
         stage=job.stage,
         arguments={"title": title, "limit": limit},
@@ -70,17 +75,26 @@ def gallery(
             image = decode(source.read(row), row["key"])
             copies = previews(image, f"previews/{item}")
             record = {**row, "palette": list(palette(image))}
-            image.thumbnail((400, 400))
-            sheet = {f"sheet/{item}.png": encode(image, "png")}
-            return Done({**{copy.file: data for copy, data in copies.items()}, **sheet}, [record])
+            files = {copy.file: data for copy, data in copies.items()}
+            if item in on_sheet:
+                image.thumbnail((400, 400))
+                files[f"sheet/{item}.png"] = encode(image, "png")
+            return Done(files, [record])
 
-        for item, value in each(one, items, job.workers):
+        for item, value in each(one, items, 1):
             yield Refused(item, str(value)) if isinstance(value, InputError) else value
 
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
+        shown = [row["id"] for row in records if row["id"] in on_sheet]
+        yield "contact-sheet.png", _sheet(job, shown)
         yield from _page(job, source, title, records)
 
-    yield from job.execute(Task(plan, job.row.unit, work, merge))
+    yield from job.execute(Task(plan, job.row.unit, work, merge, together=lambda: job.workers))
+
+
+def _evenly(values: Sequence[Value], most: int) -> Sequence[Value]:
+    """At most so many of the values, evenly chosen."""
+    return values[:: max(1, -(-len(values) // most))]
 
 
 def _page(
@@ -98,7 +112,6 @@ def _page(
     progress, training_files = _progress(train, len(paintings)) if train else (None, {})
     credits, credit_files = _credits(job, paintings)
     yield from {**training_files, **credit_files}.items()
-    yield "contact-sheet.png", _sheet(job, records)
     run = made_by.partition("/")[0] or job.run
     page = gallery_page(
         title,
@@ -151,15 +164,12 @@ def _catalog_named(job: Job, name: Any) -> Sequence[Row]:
     return stage.catalog() if stage and stage.is_complete() else []
 
 
-def _sheet(job: Job, records: list[Row]) -> bytes:
-    """One picture of all works (at most 120 of them)."""
+def _sheet(job: Job, ids: Sequence[str]) -> bytes:
+    """One picture of the works."""
     from machineray.gallery.sheet import contact_sheet
     from machineray.imaging import decode, encode
 
-    step = max(1, -(-len(records) // 120))
-    images = [
-        decode(job.output.read(f"sheet/{row['id']}.png"), row["id"]) for row in records[::step]
-    ]
+    images = [decode(job.output.read(f"sheet/{id}.png"), id) for id in ids]
     return encode(contact_sheet(images), "png")
 
 
