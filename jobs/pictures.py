@@ -65,11 +65,16 @@ def pictures(job: Job) -> Pictures:
     if job.input is None:
         raise UsageError("a stage before or --input is needed")
     from machineray.collect.formats import EXTENSIONS
+    from machineray.collect.sources import is_companion
 
     suffixes = {suffix for names in EXTENSIONS.values() for suffix in names}
     place = open_store(job.input)
     files = files_of(place, job.store).items()
-    found = {name: file for name, file in files if PurePosixPath(name).suffix.lower() in suffixes}
+    found = {
+        name: file
+        for name, file in files
+        if PurePosixPath(name).suffix.lower() in suffixes and not is_companion(name)
+    }
     if not found:
         raise NotFoundError(f"{job.input}: no pictures there (a folder, s3://… or RUN/STAGE)")
     strange = [name for name, file in found.items() if name != file.key]

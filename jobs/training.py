@@ -1,6 +1,7 @@
 """What a training reads from the store and leaves there: checkpoints, snapshots, metrics."""
 
 import json
+import os
 import platform
 import tempfile
 import time
@@ -66,7 +67,8 @@ def training_images(squares: StageRun, memory_bytes: int) -> "PictureStore":
             for sample in unpacked(squares.read_proven(proofs[shard]), squares.key(shard)):
                 yield sample.metadata["id"], sample.pixels()
 
-    folder = Path(tempfile.gettempdir()) / "mray-squares"
+    # A user's own: in the folder of another, who was first on this machine, nobody may write.
+    folder = Path(tempfile.gettempdir()) / f"mray-squares-{os.getuid()}"
     shape = (index["samples"], 3, *shape_of(squares).shapes[-1])
     try:
         return cached_store(folder, squares.digest()[:32], shape, pictures, memory_bytes)

@@ -273,6 +273,8 @@ def test_a_full_disk_is_told_in_one_line(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert training_images(squares_of, 0).shape == (5, 3, 32, 32)
+    # Of this user alone: others of the machine may not write into it.
+    assert [path.name for path in tmp_path.iterdir()] == [f"mray-squares-{os.getuid()}"]
 
 
 def test_a_damaged_shard_is_told_with_the_way_out(
