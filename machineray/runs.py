@@ -27,7 +27,7 @@ from machineray.storage import Store
 
 ALL = "all"
 CACHE = "cache/"  # of answers of sites, see jobs/crawling.py
-NEW_RUN = "begin a new run with --run NAME"
+_TELLING = 200  # characters of a value that a message shows
 # A run's name becomes part of the name of a Job (63 characters with stage, hash and index).
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
 
@@ -198,18 +198,20 @@ class StageRun:
 
         UsageError tells what differs: a run's stage is planned once, with one set of arguments.
         """
-        data = wanted.to_json()
-        if not self._has_plan(data):
+        data, way_out = wanted.to_json(), _new_run(wanted)
+        if not self._has_plan(data, way_out):
             self.store.create(self.key("plan.json"), data)
-            if not self._has_plan(data):  # what counts is what is there: somebody may be first
+            if not self._has_plan(
+                data, way_out
+            ):  # what counts is what is there: somebody may be first
                 raise StorageError(f"{self.name}: the plan was written and cannot be read back")
         return wanted
 
-    def check_plan(self, wanted: Plan, way_out: str = NEW_RUN) -> None:
+    def check_plan(self, wanted: Plan, way_out: str) -> None:
         """UsageError with what differs, and the way out, when another plan is there already."""
         self._has_plan(wanted.to_json(), way_out)
 
-    def _has_plan(self, data: bytes, way_out: str = NEW_RUN) -> bool:
+    def _has_plan(self, data: bytes, way_out: str) -> bool:
         """Whether this plan is there, False when none is; UsageError when it is another."""
         try:
             there = self.read("plan.json")
@@ -353,6 +355,22 @@ def described_run(store: Store, run: str) -> Row:
     return value
 
 
+def check_description(
+    known: Mapping[str, Any], wanted: Mapping[str, Any], names: Sequence[str], way_out: str
+) -> None:
+    """UsageError when run.json, where there is one, says something else by one of the names."""
+    different = [
+        f"{name} was {known[name]!r}, now {wanted[name]!r}"
+        for name in names
+        if name in known and known[name] != wanted[name]
+    ]
+    if different:
+        raise UsageError(
+            f"{wanted['run']} was begun otherwise: {'; '.join(different)}; "
+            f"give the same again, or {way_out}"
+        )
+
+
 def settle_images(
     store: Store, run: str, images: Mapping[str, str], told: Mapping[str, Any] | None = None
 ) -> None:
@@ -412,6 +430,21 @@ def _unranged(items: Sequence[Any] | str) -> Sequence[Any]:
     return range(int(first), int(last) + 1)
 
 
+def _new_run(plan: Plan) -> str:
+    """How to do a stage otherwise without doing again what it reads, the training above all."""
+    source = str(plan.input.get("from"))
+    if not re.fullmatch(r"[-a-z0-9]+/[a-z]+", source):
+        return "begin a new run with --run NAME"
+    way_out = f"begin a new run: mray run {plan.stage} --run NAME --input {source}"
+    pipeline = f", or mray run pipeline --run NAME --trained {source}"
+    return way_out + pipeline * source.endswith("/train")
+
+
+def _is_telling(value: Any) -> bool:
+    """Whether a person is helped by seeing a value of a plan: not by digests and long lists."""
+    return not re.fullmatch("'[0-9a-f]{64}'", repr(value)) and len(repr(value)) <= _TELLING
+
+
 def _differences(old: Plan, new: Plan) -> Iterator[str]:
     """Sentences on how two plans differ; none when they are equal."""
     for what, before, after in (
@@ -419,10 +452,14 @@ def _differences(old: Plan, new: Plan) -> Iterator[str]:
         ("input ", old.input, new.input),
     ):
         for name in sorted({*before, *after}):
-            if before.get(name) != after.get(name):
-                yield f"{what}{name} was {before.get(name)!r}, now {after.get(name)!r}"
+            was, now = before.get(name), after.get(name)
+            if was != now and _is_telling(was) and _is_telling(now):
+                yield f"{what}{name} was {was!r}, now {now!r}"
+            elif was != now:
+                yield f"{what}{name} is another"
     if old.input == new.input and list(map(list, old.indexes)) != list(map(list, new.indexes)):
         before_items = {json.dumps(item) for items in old.indexes for item in items}
         after_items = {json.dumps(item) for items in new.indexes for item in items}
         added, gone = len(after_items - before_items), len(before_items - after_items)
-        yield f"its items differ ({added} new, {gone} gone, {len(new.indexes)} indexes)"
+        counts = f"{added} new, {gone} gone" if added or gone else "they come in another order"
+        yield f"its items differ ({counts})"

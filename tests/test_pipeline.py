@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from machineray.stages import STAGES
 from machineray.storage import Store, open_store
+from tests.conftest import Ended
 
 pytestmark = pytest.mark.xdist_group("s3")
 
@@ -116,3 +118,19 @@ def test_a_bucket_gets_the_same_bytes_as_a_folder(
     assert here == there
     # Artworks and sidecars, the plan and the catalog.
     assert len(here) == 2 * SEEDS + 2
+
+
+def test_a_folder_that_is_not_there_begins_no_run(
+    tmp_path: Path, mray_here: Callable[..., Ended]
+) -> None:
+    ended = mray_here("run", "pipeline", str(tmp_path / "typo"), "--root", str(tmp_path / "root"))
+    assert ended.rc == 3 and "no such folder" in ended.err
+    assert not (tmp_path / "root").exists()
+
+
+def test_another_choice_is_told_as_it_was_given(
+    finished: tuple[Path, object], folder: Path, mray_here: Callable[..., Ended]
+) -> None:
+    ended = mray_here("run", "pipeline", str(folder), "--root", str(finished[0]))
+    assert ended.rc == 2
+    assert "my-paintings was begun otherwise: preset was 'tiny', now 'demo'" in ended.err

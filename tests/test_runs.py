@@ -54,7 +54,9 @@ def test_a_plan_is_settled_once(stage: StageRun) -> None:
     [
         (Plan("unframe", {"quality": 90}, PLAN.input, PLAN.indexes), "quality was 95, now 90"),
         (Plan("unframe", PLAN.arguments, {**PLAN.input, "sha256": "1"}, []), "input sha256"),
+        (Plan("unframe", PLAN.arguments, {**PLAN.input, "sha256": "1" * 64}, []), "is another;"),
         (Plan("unframe", PLAN.arguments, PLAN.input, [["a"], ["d"]]), "1 new, 2 gone"),
+        (Plan("unframe", PLAN.arguments, PLAN.input, PLAN.indexes[::-1]), "another order"),
     ],
 )
 def test_another_plan_is_refused_with_the_difference(
@@ -63,6 +65,24 @@ def test_another_plan_is_refused_with_the_difference(
     stage.settle_plan(PLAN)
     with pytest.raises(UsageError, match=said):
         stage.settle_plan(changed)
+
+
+@pytest.mark.parametrize(
+    ("source", "way_out"),
+    [
+        ("/home/me/paintings", "begin a new run with --run NAME"),
+        ("klee/augment", "begin a new run: mray run train --run NAME --input klee/augment"),
+        (
+            "klee/train",
+            "NAME --input klee/train, or mray run pipeline --run NAME --trained klee/train",
+        ),
+    ],
+)
+def test_the_way_out_keeps_what_the_stage_reads(source: str, way_out: str, stage: StageRun) -> None:
+    stage = stage.sibling("generate" if source.endswith("/train") else "train")
+    stage.settle_plan(Plan(stage.stage, {"kimg": 1}, {"from": source}, [[0]]))
+    with pytest.raises(UsageError, match=f"kimg was 1, now 2; .*{way_out}$"):
+        stage.settle_plan(Plan(stage.stage, {"kimg": 2}, {"from": source}, [[0]]))
 
 
 def test_only_markers_mean_done(stage: StageRun) -> None:
