@@ -16,6 +16,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -27,6 +28,7 @@ from machineray.storage import Store
 
 ALL = "all"
 CACHE = "cache/"  # of answers of sites, see jobs/crawling.py
+_READERS = 16
 _TELLING = 200  # characters of a value that a message shows
 # A run's name becomes part of the name of a Job (63 characters with stage, hash and index).
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
@@ -257,17 +259,20 @@ class StageRun:
         """Hold the markers against the plan (which one may have read already)."""
         plan = plan or self.plan()
         marked = self._marked("_")
+        # A bucket lets wait for each answer, and a museum has broken files in every index.
+        with ThreadPoolExecutor(_READERS) as pool:
+            failed = list(pool.map(self._refused, _numbers(marked["_failed"])))
         return Progress(
             stage=self.stage,
             indexes=len(plan.indexes) if plan else 0,
             done=_numbers(marked["_done"]),
-            refused=tuple(
-                (row["item"], row["reason"])
-                for index in _numbers(marked["_failed"])
-                for row in json.loads(self.read(f"_failed/{index}.json"))["refused"]
-            ),
+            refused=tuple((row["item"], row["reason"]) for rows in failed for row in rows),
             is_complete=ALL in marked["_done"],
         )
+
+    def _refused(self, index: int) -> list[Row]:
+        rows: list[Row] = json.loads(self.read(f"_failed/{index}.json"))["refused"]
+        return rows
 
     def _marked(self, prefix: str) -> dict[str, list[str]]:
         """Folder -> what it marks, by one list: of a museum's runs each is asked for it."""
