@@ -315,7 +315,10 @@ class StageRun:
         """One of the stage's objects; InputError when it is not what its proof says."""
         data = self.read(proof.key)
         if sha256_of(data) != proof.sha256:
-            raise InputError(f"{self.key(proof.key)}: damaged: its SHA-256 is not its marker's")
+            raise InputError(
+                f"{self.key(proof.key)}: damaged: its SHA-256 is not its marker's; remove "
+                f"{self.key('_done/')} and run {self.stage} again: it makes the same bytes"
+            )
         return data
 
     def require_complete(self) -> Marker:

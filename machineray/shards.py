@@ -20,9 +20,9 @@ from machineray.log import Event, Note, Progress, Refusal
 from machineray.rows import Rows
 from machineray.runs import ALL, Marker, Output, Plan, Row, StageRun, json_bytes
 
+MARKER_READERS = 16  # markers are small: reading them is waiting
 _ASKED_SINGLY = 8
 _MANY_INDEXES = 1000  # a page of a list of objects
-_MARKER_READERS = 16  # markers are small: reading them is waiting
 _WRITERS = 8
 _WAITING_BYTES = 32 << 20  # of files that are not yet written, beside the newest outcome's
 
@@ -269,7 +269,7 @@ def _merge(stage: StageRun, plan: Plan, task: Task, max_failures: int | None) ->
         return
     records, written = Rows(), hashlib.sha256()
     refused = 0
-    for index, marker in each(stage.done, range(len(plan.indexes)), _MARKER_READERS):
+    for index, marker in each(stage.done, range(len(plan.indexes)), MARKER_READERS):
         if not isinstance(marker, Marker):
             raise StageError(f"{stage.name}: the marker of index {index} is gone; run it again")
         records.extend(marker.records)
