@@ -15,7 +15,8 @@ from jobs.crawling import crawl_of, crawl_task, estimates
 from jobs.pictures import files_of
 from machineray.errors import InputError, NotFoundError, UsageError
 from machineray.log import Event, Note
-from machineray.runs import Plan, Row, json_bytes, json_lines, sha256_of
+from machineray.rows import Rows
+from machineray.runs import Plan, Row, json_bytes, sha256_of
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 from machineray.storage import Store, open_store
 
@@ -135,13 +136,14 @@ def _from_files(job: Job) -> Iterator[Event]:
             row, data = value
             yield Done({row["key"]: data}, [{**row, "key": job.output.key(row["key"])}])
 
-    def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
+    def merge(records: Rows) -> Iterator[tuple[str, Path]]:
         if not records:
             raise InputError(
                 f"{where}: none of its {len(names)} files is a usable painting; the reasons are "
                 f"in {job.output.key('_failed/')}"
             )
-        yield "catalog.jsonl", json_lines(_without_copies(records))
+        rows = _without_copies(records)
+        yield "catalog.jsonl", rows.path
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
 
@@ -182,15 +184,18 @@ def _read(read: Callable[[str], bytes], name: str) -> bytes:
         raise InputError(f"{name}: rename it: {error}") from error
 
 
-def _without_copies(records: list[Row]) -> list[Row]:
+def _without_copies(records: Sequence[Row]) -> Rows:
     """One row a picture: of files with the same bytes the first, which names the others."""
-    rows: dict[str, Row] = {}
+    files: dict[str, list[str]] = {}
     for record in records:
-        if record["id"] in rows:
-            rows[record["id"]].setdefault("copies", []).append(record["file"])
-        else:
-            rows[record["id"]] = dict(record)
-    return list(rows.values())
+        files.setdefault(record["id"], []).append(record["file"])
+
+    def rows() -> Iterator[Row]:
+        for record in records:
+            if names := files.pop(record["id"], None):  # none is left of one that was before
+                yield {**record, "copies": names[1:]} if names[1:] else record
+
+    return Rows(rows())
 
 
 if __name__ == "__main__":
