@@ -13,6 +13,7 @@ import typer
 from jobs import Job, main
 from jobs.crawling import crawl_of, crawl_task, estimates
 from jobs.pictures import files_of
+from machineray.collect.catalog import FIELDS
 from machineray.errors import InputError, NotFoundError, UsageError
 from machineray.log import Event, Note
 from machineray.rows import Rows
@@ -185,15 +186,22 @@ def _read(read: Callable[[str], bytes], name: str) -> bytes:
 
 
 def _without_copies(records: Sequence[Row]) -> Rows:
-    """One row a picture: of files with the same bytes the first, which names the others."""
-    files: dict[str, list[str]] = {}
-    for record in records:
-        files.setdefault(record["id"], []).append(record["file"])
+    """One row a picture: of files with the same bytes the first of which a catalog tells something.
+
+    Its row names the others.
+    """
+    files: dict[str, list[tuple[int, str]]] = {}
+    best: dict[str, tuple[bool, int]] = {}
+    for number, record in enumerate(records):
+        files.setdefault(record["id"], []).append((number, record["file"]))
+        rank = (all(record.get(field) is None for field in FIELDS), number)
+        best[record["id"]] = min(rank, best.get(record["id"], rank))
 
     def rows() -> Iterator[Row]:
-        for record in records:
-            if names := files.pop(record["id"], None):  # none is left of one that was before
-                yield {**record, "copies": names[1:]} if names[1:] else record
+        for number, record in enumerate(records):
+            if best[record["id"]][1] == number:
+                copies = [file for at, file in files[record["id"]] if at != number]
+                yield {**record, "copies": copies} if copies else record
 
     return Rows(rows())
 
