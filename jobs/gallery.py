@@ -3,16 +3,16 @@
 mray run gallery --run klee
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from jobs import Job, main
-from jobs.pictures import Pictures, input_stage, pictures, read_picture
+from jobs.pictures import complete_stage, drawn_by, input_stage, pictures, read_picture
 from machineray import __version__
 from machineray.errors import InputError, UsageError
-from machineray.log import Event
+from machineray.log import Event, Note
 from machineray.runs import Plan, Row, StageRun, json_lines, parsed_lines
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
@@ -58,6 +58,7 @@ def gallery(
         raise UsageError(f"--input {job.input}: gallery hangs what RUN/finish has made")
     source = pictures(job)
     rows = {row["id"]: row for row in _evenly(source.rows, limit)}
+    drawn = drawn_by(stage)
     on_sheet = set(_evenly(list(rows), ON_SHEET))
     plan = Plan(
         stage=job.stage,
@@ -87,8 +88,11 @@ def gallery(
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
         shown = [row["id"] for row in records if row["id"] in on_sheet]
         yield "contact-sheet.png", _sheet(job, shown)
-        yield from _page(job, source, title, records)
+        yield from _page(job, drawn, title, records)
 
+    for name in filter(None, (drawn.get("paintings"), _training(drawn))):
+        if not complete_stage(job.store, name):
+            yield Note(f"gallery: {name} is not here: the page says nothing of it")
     yield from job.execute(Task(plan, job.row.unit, work, merge, together=lambda: job.workers))
 
 
@@ -97,29 +101,30 @@ def _evenly(values: Sequence[Value], most: int) -> Sequence[Value]:
     return values[:: max(1, -(-len(values) // most))]
 
 
+def _training(drawn: Mapping[str, Any]) -> str:
+    """RUN/train, where the samples are of a run's network and not of a snapshot file's."""
+    name = str(drawn.get("from", ""))
+    return name if name.endswith("/train") else ""
+
+
 def _page(
-    job: Job, source: Pictures, title: str, records: list[Row]
+    job: Job, drawn: Mapping[str, Any], title: str, records: list[Row]
 ) -> Iterator[tuple[str, bytes]]:
     """The page and the pictures that belong to it as a whole."""
     from machineray.gallery.page import Colophon, gallery_page
 
-    stage = source.stage
-    generate = stage.sibling("generate") if stage else None
-    plan = generate.plan() if generate else None
-    made_by = str(plan.input["from"]) if plan else ""
-    paintings = _catalog_named(job, plan.input.get("paintings") if plan else None)
-    train = _stage_named(job, made_by) if made_by.endswith("/train") else None
+    learned = complete_stage(job.store, drawn.get("paintings"))
+    paintings = learned.catalog() if learned else []
+    train = complete_stage(job.store, _training(drawn))
     progress, training_files = _progress(train, len(paintings)) if train else (None, {})
     credits, credit_files = _credits(job, paintings)
     yield from {**training_files, **credit_files}.items()
-    run = made_by.partition("/")[0] or job.run
+    more = "mray run pipeline --trained {} --seeds 1000-1099 --run {}-more"
     page = gallery_page(
         title,
         [_work(row, job.run) for row in records],
         colophon=Colophon(
-            __version__,
-            job.run,
-            f"mray run pipeline --trained {run}/train --seeds 1000-1099 --run {run[:27]}-more",
+            __version__, job.run, more.format(train.name, train.run[:27]) if train else ""
         ),
         progress=progress,
         credits=credits,
@@ -152,16 +157,6 @@ def _beside(key: str, run: str) -> str:
     """A root-relative key as a path from runs/<run>/gallery/."""
     inside = f"runs/{run}/"
     return f"../{key.removeprefix(inside)}" if key.startswith(inside) else f"../../../{key}"
-
-
-def _stage_named(job: Job, name: str) -> StageRun:
-    run, _, stage = name.partition("/")
-    return StageRun(job.store, run, stage)
-
-
-def _catalog_named(job: Job, name: Any) -> Sequence[Row]:
-    stage = _stage_named(job, name) if name else None
-    return stage.catalog() if stage and stage.is_complete() else []
 
 
 def _sheet(job: Job, ids: Sequence[str]) -> bytes:

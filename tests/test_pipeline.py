@@ -107,6 +107,29 @@ def test_a_second_call_does_nothing(finished: tuple[Path, object], folder: Path)
     assert ended.stderr.count("already done") == len(STAGES)
 
 
+def test_what_another_run_finishes_has_its_credits(
+    finished: tuple[Path, object], mray_here: Callable[..., Ended]
+) -> None:
+    """Also where it is finished twice; and what is not in the root is named."""
+    root = finished[0]
+    for run, source in (("jpeg", "my-paintings/generate"), ("again", "jpeg/finish")):
+        given = ("--run", run, "--input", source, "--root", str(root))
+        assert mray_here("run", "finish", *given, "--upscale", "none").rc == 0
+        assert mray_here("run", "gallery", "--run", run, "--root", str(root)).rc == 0
+        page = (root / "runs" / run / "gallery/index.html").read_text()
+        assert 'id="sources"' in page and "--trained my-paintings/train" in page
+        sidecar = json.loads((root / f"runs/{run}/finish/artworks/seed000000.json").read_text())
+        assert sidecar["credits"]["paintings"] == PAINTINGS
+    aside = (run_of(finished) / "augment").rename(run_of(finished) / "aside")
+    try:
+        for stage, said in (("finish", "proportions stay"), ("gallery", "the page says nothing")):
+            source = ("--input", "my-paintings/generate") if stage == "finish" else ()
+            ended = mray_here("run", stage, "--run", "alone", *source, "--root", str(root))
+            assert ended.rc == 0 and f"my-paintings/augment is not here: {said}" in ended.err, ended
+    finally:
+        aside.rename(run_of(finished) / "augment")
+
+
 def test_a_bucket_gets_the_same_bytes_as_a_folder(
     finished: tuple[Path, object], folder: Path, s3_root: str
 ) -> None:
