@@ -25,12 +25,17 @@ LICENCE = (
     "Yes. MachineRay claims nothing in these pictures: print them, sell them, change them, share "
     "them. Its own code is under the Apache License 2.0, and no part of it is under a "
     "non-commercial one.",
-    "They were learned from the paintings below, whose painters died long enough ago that the "
-    "works are in the public domain where the catalogue says so. What protection a picture made "
-    "by a machine has differs from country to country; nobody else's rights are bought with it.",
+    "What protection a picture made by a machine has differs from country to country; nobody "
+    "else's rights are bought with it.",
     "The super-resolution network (idealo RRDN, Apache-2.0) was trained on DIV2K, whose own terms "
     "speak of academic research: a printer's lawyer may want to know.",
 )
+
+LISTED = (
+    "They were learned from the paintings below, whose painters died long enough ago that the "
+    "works are in the public domain where the catalogue says so."
+)
+UNLISTED = "What they were learned from is not listed here{}: its rights are yours to ask for."
 
 BEGAN = (
     "It did not begin from nothing, but with the weights of a network trained before. What the "
@@ -42,6 +47,7 @@ OUTLOOK = (
 )
 
 SHOWN_CREDITS = 1000  # paintings with a picture on the page; a hundred thousand would be 3 GB
+NAMED_ARTISTS = 12
 ON_SHEET = 120  # works, evenly chosen
 
 
@@ -128,10 +134,17 @@ def _page(
         ),
         progress=progress,
         credits=credits,
-        licence_text=LICENCE,
+        licence_text=(LICENCE[0], _learned(drawn, paintings), *LICENCE[1:]),
     )
     yield "index.html", page.encode()
     yield "catalog.jsonl", json_lines(records)
+
+
+def _learned(drawn: Mapping[str, Any], paintings: Sequence[Row]) -> str:
+    """Whose paintings the network saw: those on the page, or as its snapshot tells."""
+    artists = list((drawn.get("credits") or {}).get("artists", ()))
+    some = ", ".join(artists[:NAMED_ARTISTS]) + (", …" if artists[NAMED_ARTISTS:] else "")
+    return LISTED if paintings else UNLISTED.format(f" (paintings by {some})" if some else "")
 
 
 def _work(row: Row, run: str) -> Any:

@@ -57,6 +57,14 @@ def test_only_what_is_on_the_sheet_is_kept_for_it(
         assert sheet.width > sheet.height
 
 
+def test_what_is_not_listed_is_not_promised() -> None:
+    shipped = {"credits": {"artists": {"Paul Klee": 3, "Sonia Delaunay": 1}}}
+    assert jobs.gallery._learned(shipped, ROWS) == jobs.gallery.LISTED
+    told = "What they were learned from is not listed here (paintings by Paul Klee, Sonia Delaunay)"
+    assert jobs.gallery._learned(shipped, []).startswith(told)
+    assert "is not listed here: its rights" in jobs.gallery._learned({}, [])
+
+
 @pytest.mark.parametrize("place", ["a-folder", "r/generate"])
 def test_what_are_no_artworks_is_not_hung(place: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"--input {place}: gallery hangs what RUN/finish"):
