@@ -413,8 +413,8 @@ def has_run(store: Store, run: str) -> bool:
 
 
 def run_names(store: Store) -> list[str]:
-    """The runs of a root, by name."""
-    return list(store.folders("runs/"))
+    """The runs of a root, by name; what somebody else put there, "klee copy", is none."""
+    return [name for name in store.folders("runs/") if _RUN_NAME.fullmatch(name)]
 
 
 def _numbers(names: Iterable[str]) -> tuple[int, ...]:

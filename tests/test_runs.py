@@ -144,6 +144,7 @@ def test_run_names(tmp_path: Path) -> None:
     settle_run(store, "b", {"x": 1})
     settle_run(store, "a", {"x": 1})
     settle_run(store, "a", {"x": 2})
+    (tmp_path / "runs" / "a copy").mkdir()
     assert run_names(store) == ["a", "b"]
     assert b'"x": 1' in store.read("runs/a/run.json")
 
