@@ -15,12 +15,12 @@ Only a marker means done. Nothing else keeps state: no database, no lock.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from machineray.errors import InputError, NotFoundError, StorageError, UsageError
 from machineray.rows import Rows, row_bytes
@@ -34,6 +34,7 @@ _TELLING = 200  # characters of a value that a message shows
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
 
 Row = dict[str, Any]
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,12 @@ class Marker:
     seconds: float = 0.0
     container_image: str | None = None  # by digest; None where no container did it
     indexes_sha256: str | None = None  # of the last marker: over the outputs of all the others
+
+    @staticmethod
+    def from_json(value: Any) -> "Marker":
+        """The marker of parsed JSON."""
+        outputs = tuple(Output(**output) for output in value["outputs"])
+        return Marker(**{**value, "outputs": outputs})
 
 
 @dataclass(frozen=True)
@@ -192,8 +199,7 @@ class StageRun:
 
     def plan(self) -> Plan | None:
         """The plan, None when there is none yet."""
-        value = self._json("plan.json")
-        return None if value is None else Plan.from_json(value)
+        return self._json("plan.json", Plan.from_json)
 
     def settle_plan(self, wanted: Plan) -> Plan:
         """Write the plan, or hold it against the one that is there.
@@ -236,11 +242,7 @@ class StageRun:
 
     def done(self, index: int | str) -> Marker | None:
         """The marker of an index (or ALL), None while it is not done."""
-        value = self._json(f"_done/{index}.json")
-        if value is None:
-            return None
-        outputs = tuple(Output(**output) for output in value.pop("outputs"))
-        return Marker(outputs=outputs, **value)
+        return self._json(f"_done/{index}.json", Marker.from_json)
 
     def mark_done(self, index: int | str, marker: Marker) -> None:
         """Say that an index is done: call it after everything else is written."""
@@ -271,8 +273,7 @@ class StageRun:
         )
 
     def _refused(self, index: int) -> list[Row]:
-        rows: list[Row] = json.loads(self.read(f"_failed/{index}.json"))["refused"]
-        return rows
+        return self._json(f"_failed/{index}.json", lambda value: list(value["refused"])) or []
 
     def _marked(self, prefix: str) -> dict[str, list[str]]:
         """Folder -> what it marks, by one list: of a museum's runs each is asked for it."""
@@ -333,17 +334,22 @@ class StageRun:
             )
         return marker
 
-    def _json(self, name: str) -> Any:
+    def _json(self, name: str, parse: Callable[[Any], Parsed]) -> Parsed | None:
+        """One of the stage's own files, None when there is none."""
         try:
-            data = self.read(name)
+            return parsed_json(self.read(name), self.key(name), parse)
         except NotFoundError:
             return None
-        try:
-            return json.loads(data)
-        except ValueError as error:
-            raise InputError(
-                f"{self.key(name)}: damaged ({error}); remove it and run the stage again"
-            ) from error
+
+
+def parsed_json(data: bytes, key: str, parse: Callable[[Any], Parsed]) -> Parsed:
+    """What the JSON of a file says; InputError, with the way out, when it says something else."""
+    try:
+        return parse(json.loads(data))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{key}: damaged, or of another version ({error}); remove it and run the same again"
+        ) from error
 
 
 def settle_run(store: Store, run: str, value: Mapping[str, Any]) -> None:
@@ -355,12 +361,9 @@ def described_run(store: Store, run: str) -> Row:
     """run.json; empty when there is none."""
     key = f"runs/{checked_run(run)}/run.json"
     try:
-        value: Row = json.loads(store.read(key))
+        return parsed_json(store.read(key), key, lambda value: {**value})
     except NotFoundError:
         return {}
-    except ValueError as error:
-        raise InputError(f"{key}: damaged ({error}); remove it") from error
-    return value
 
 
 def check_description(

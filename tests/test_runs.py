@@ -1,6 +1,6 @@
 """The layout: plans are settled once, only markers mean done."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from machineray.runs import (
     Plan,
     StageRun,
     checked_run,
+    described_run,
     json_lines,
     parsed_lines,
     run_name_for,
@@ -132,10 +133,18 @@ def test_an_incomplete_stage_says_how_to_complete_it(stage: StageRun) -> None:
         stage.catalog()
 
 
-def test_a_damaged_marker_is_named(stage: StageRun) -> None:
-    stage.write("_done/0.json", b'{"outputs": [')
-    with pytest.raises(InputError, match=r"_done/0\.json: damaged"):
-        stage.done(0)
+@pytest.mark.parametrize("content", [b"{", b"[]", b"null"])
+def test_what_is_none_of_ours_is_named(stage: StageRun, content: bytes) -> None:
+    readers: dict[str, Callable[[], object]] = {
+        "unframe/plan.json": stage.plan,
+        "unframe/_done/all.json": stage.require_complete,
+        "unframe/_failed/0.json": lambda: stage.progress(PLAN),
+        "run.json": lambda: described_run(stage.store, stage.run),
+    }
+    for name, read in readers.items():
+        stage.store.write(f"runs/{stage.run}/{name}", content)
+        with pytest.raises(InputError, match=f"{name}: damaged, or of another version"):
+            read()
 
 
 def test_run_names(tmp_path: Path) -> None:
