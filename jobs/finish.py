@@ -78,9 +78,11 @@ def finish(
     """Give samples (or any pictures) aspect ratio, grain and four times the size, to print."""
     source = pictures(job)
     drawn = drawn_by(source.stage)
-    learned = complete_stage(job.store, drawn.get("paintings"))
-    if drawn.get("paintings") and not learned and aspect is Aspect.auto:
-        yield Note(f"finish: {drawn['paintings']} is not here: proportions stay as they were drawn")
+    is_sampled = source.stage is not None and source.stage.stage == "generate"
+    name = drawn.get("paintings") if is_sampled else None  # artworks have their proportions
+    learned = complete_stage(job.store, name)
+    if name and not learned and aspect is Aspect.auto:
+        yield Note(f"finish: {name} is not here: proportions stay as they were drawn")
     aspects = _aspects(aspect, learned.catalog() if learned else [])
     plan = Plan(
         stage=job.stage,

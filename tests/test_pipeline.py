@@ -120,6 +120,7 @@ def test_what_another_run_finishes_has_its_credits(
         assert 'id="sources"' in page and "--trained my-paintings/train" in page
         sidecar = json.loads((root / f"runs/{run}/finish/artworks/seed000000.json").read_text())
         assert sidecar["credits"]["paintings"] == PAINTINGS
+        assert sidecar["aspect"]["from"] == ("paintings" if run == "jpeg" else "sample")
     aside = (run_of(finished) / "augment").rename(run_of(finished) / "aside")
     try:
         for stage, said in (("finish", "proportions stay"), ("gallery", "the page says nothing")):
