@@ -47,6 +47,7 @@ OUTLOOK = (
 )
 
 SHOWN_CREDITS = 1000  # paintings with a picture on the page; a hundred thousand would be 3 GB
+MOST_TOGETHER = 8  # works of 4096 px: 110 MB each while they are shrunk
 NAMED_ARTISTS = 12
 ON_SHEET = 120  # works, evenly chosen
 
@@ -91,6 +92,9 @@ def gallery(
         for item, value in each(one, items, 1):
             yield Refused(item, str(value)) if isinstance(value, InputError) else value
 
+    def together() -> int:
+        return min(job.workers, MOST_TOGETHER)
+
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
         shown = [row["id"] for row in records if row["id"] in on_sheet]
         yield "contact-sheet.png", _sheet(job, shown)
@@ -99,7 +103,7 @@ def gallery(
     for name in filter(None, (drawn.get("paintings"), _training(drawn))):
         if not complete_stage(job.store, name):
             yield Note(f"gallery: {name} is not here: the page says nothing of it")
-    yield from job.execute(Task(plan, job.row.unit, work, merge, together=lambda: job.workers))
+    yield from job.execute(Task(plan, job.row.unit, work, merge, together=together))
 
 
 def _evenly(values: Sequence[Value], most: int) -> Sequence[Value]:
