@@ -25,7 +25,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from machineray.errors import ConfigurationError, MachineRayError, StorageError, UsageError
-from machineray.log import Event, show
+from machineray.log import Event, show, visible
 from machineray.runs import Plan, StageRun, checked_run
 from machineray.seeds import parsed_numbers
 from machineray.shards import Part, Task, execute
@@ -302,7 +302,7 @@ def main(function: JobFunction) -> None:
     except MachineRayError as error:
         rank = os.environ.get("RANK", "0")  # of one training's processes
         who = function.__name__ + (f" (process {rank})" if rank != "0" else "")
-        sys.stderr.write(f"{who}: {error}\n")
+        sys.stderr.write(f"{who}: {visible(str(error))}\n")
         sys.exit(error.pod_exit_code)
     except Terminated:
         sys.stderr.flush()

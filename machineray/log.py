@@ -4,6 +4,7 @@ A job is a generator of events; whoever runs it drains it through `show`: a prog
 terminal, plain lines in a log. Nothing else in the library writes to the terminal.
 """
 
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -72,7 +73,7 @@ def _show_lines(events: Iterable[Event], stream: IO[str]) -> None:
             line = (
                 f"{event.stage}: {event.done:g}/{event.total:g} {event.unit}, {now - started:.0f} s"
             )
-            stream.write(f"{line}{', ' if event.text else ''}{event.text}\n")
+            stream.write(f"{line}{', ' if event.text else ''}{visible(event.text)}\n")
         else:
             stream.write(_sentence(event) + "\n")
         stream.flush()
@@ -94,7 +95,7 @@ def _show_bars(events: Iterable[Event], stream: IO[str]) -> None:
                 tasks[event.stage],
                 completed=event.done,
                 total=event.total,
-                text=event.text,
+                text=visible(event.text),
                 count=f"{event.done:g}/{event.total:g} {event.unit}",
             )
 
@@ -114,9 +115,14 @@ def _bar(console: "Console") -> "Bar":
     )
 
 
+def visible(text: str) -> str:
+    """The text on one line, control characters as escapes: files from anywhere have such names."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+
+
 def _sentence(event: Note | Refusal) -> str:
     if isinstance(event, Note):
         return event.text
     # A reason names its item first already; do not say it twice.
     named = event.reason.startswith(event.item)
-    return f"refused  {event.reason if named else f'{event.item}: {event.reason}'}"
+    return visible(f"refused  {event.reason if named else f'{event.item}: {event.reason}'}")

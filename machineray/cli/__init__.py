@@ -301,5 +301,7 @@ def _fail(message: str, exit_code: int, error: BaseException) -> None:
         import traceback
 
         traceback.print_exception(error)
-    sys.stderr.write(f"mray: {message}\n")
+    from machineray.log import visible
+
+    sys.stderr.write(f"mray: {visible(message)}\n")
     sys.exit(exit_code)
