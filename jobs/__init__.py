@@ -5,6 +5,7 @@ Iterator[Event]`. Its typer signature is declared once, there; the options that 
 declared once, here. `mray run STAGE` and, in a container, `python -m jobs.STAGE` are made of both.
 """
 
+import errno
 import importlib
 import inspect
 import math
@@ -12,6 +13,7 @@ import os
 import shlex
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -22,7 +24,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from machineray.errors import ConfigurationError, MachineRayError, UsageError
+from machineray.errors import ConfigurationError, MachineRayError, StorageError, UsageError
 from machineray.log import Event, show
 from machineray.markup import visible
 from machineray.runs import Plan, StageRun, checked_run
@@ -76,7 +78,7 @@ class Job:
         limit = self.max_failures
         if limit is None:
             limit = self.row.max_failures
-        with gpu_watched():
+        with gpu_watched(), room_watched():
             yield from execute(self.output, task, self.part, limit, self.container_image)
 
 
@@ -91,6 +93,20 @@ def gpu_watched() -> Iterator[None]:
         raise ConfigurationError(
             "the GPU's memory is full: end what else is on it, lower --batch where there is one, "
             "or draw on the CPU: CUDA_VISIBLE_DEVICES= before the same command, which goes on"
+        ) from error
+
+
+@contextmanager
+def room_watched() -> Iterator[None]:
+    """Turn the error of a disk that is too small for temporary files into a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StorageError(
+            f"{tempfile.gettempdir()}: the disk is full: make room there, or set TMPDIR to a "
+            "folder that has it, and run the same command again"
         ) from error
 
 
@@ -287,7 +303,7 @@ def main(function: JobFunction) -> None:
     except MachineRayError as error:
         rank = os.environ.get("RANK", "0")  # of one training's processes
         who = function.__name__ + (f" (process {rank})" if rank != "0" else "")
-        sys.stderr.write(visible(f"{who}: {error}\n"))
+        sys.stderr.write(f"{who}: {visible(str(error))}\n")
         sys.exit(error.pod_exit_code)
     except Terminated:
         sys.stderr.flush()

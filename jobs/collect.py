@@ -14,9 +14,11 @@ from jobs import Job, main
 from jobs.crawling import crawl_of, crawl_task, estimates
 from jobs.pictures import files_of
 from jobs.threads import room_for
+from machineray.collect.catalog import FIELDS
 from machineray.errors import InputError, NotFoundError, UsageError
 from machineray.log import Event, Note
-from machineray.runs import Plan, Row, json_bytes, json_lines, sha256_of
+from machineray.rows import Rows
+from machineray.runs import Plan, Row, json_bytes, sha256_of
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 from machineray.storage import Store, open_store
 
@@ -137,13 +139,14 @@ def _from_files(job: Job) -> Iterator[Event]:
             row, data = value
             yield Done({row["key"]: data}, [{**row, "key": job.output.key(row["key"])}])
 
-    def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
+    def merge(records: Rows) -> Iterator[tuple[str, Path]]:
         if not records:
             raise InputError(
                 f"{where}: none of its {len(names)} files is a usable painting; the reasons are "
                 f"in {job.output.key('_failed/')}"
             )
-        yield "catalog.jsonl", json_lines(_without_copies(records))
+        rows = _without_copies(records)
+        yield "catalog.jsonl", rows.path
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
 
@@ -184,15 +187,25 @@ def _read(read: Callable[[str], bytes], name: str) -> bytes:
         raise InputError(f"{name}: rename it: {error}") from error
 
 
-def _without_copies(records: list[Row]) -> list[Row]:
-    """One row a picture: of files with the same bytes the first, which names the others."""
-    rows: dict[str, Row] = {}
-    for record in records:
-        if record["id"] in rows:
-            rows[record["id"]].setdefault("copies", []).append(record["file"])
-        else:
-            rows[record["id"]] = dict(record)
-    return list(rows.values())
+def _without_copies(records: Sequence[Row]) -> Rows:
+    """One row a picture: of files with the same bytes the first of which a catalog tells something.
+
+    Its row names the others.
+    """
+    files: dict[str, list[tuple[int, str]]] = {}
+    best: dict[str, tuple[bool, int]] = {}
+    for number, record in enumerate(records):
+        files.setdefault(record["id"], []).append((number, record["file"]))
+        rank = (all(record.get(field) is None for field in FIELDS), number)
+        best[record["id"]] = min(rank, best.get(record["id"], rank))
+
+    def rows() -> Iterator[Row]:
+        for number, record in enumerate(records):
+            if best[record["id"]][1] == number:
+                copies = [file for at, file in files[record["id"]] if at != number]
+                yield {**record, "copies": copies} if copies else record
+
+    return Rows(rows())
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs import Job
@@ -24,7 +25,8 @@ from machineray.errors import (
 )
 from machineray.log import Event, Note, Progress
 from machineray.quantities import bytes_of, seconds_of
-from machineray.runs import CACHE, Output, Plan, Row, StageRun, json_bytes, json_lines, sha256_of
+from machineray.rows import Rows
+from machineray.runs import CACHE, Output, Plan, StageRun, json_bytes, sha256_of
 from machineray.shards import Done, Outcome, Refused, Task
 from machineray.storage import Store
 
@@ -57,7 +59,7 @@ class Crawl:
         )
 
 
-def crawl_task(job: Job, crawl: Crawl, merge_rows: Callable[[list[Row]], list[Row]]) -> Task:
+def crawl_task(job: Job, crawl: Crawl, merge_rows: Callable[[Rows], Rows]) -> Task:
     """The plan of a crawl, and its work: a site an index."""
     told = asdict(crawl.wanted)
     year = told.pop("year")
@@ -76,7 +78,7 @@ def crawl_task(job: Job, crawl: Crawl, merge_rows: Callable[[list[Row]], list[Ro
             before += isinstance(outcome, Done)
             yield outcome
 
-    def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
+    def merge(records: Rows) -> Iterator[tuple[str, bytes | Path]]:
         from machineray.collect.ledger import credits_csv, credits_html
 
         if not records:
@@ -84,7 +86,7 @@ def crawl_task(job: Job, crawl: Crawl, merge_rows: Callable[[list[Row]], list[Ro
         rows = merge_rows(records)
         yield "CREDITS.csv", credits_csv(rows)
         yield "CREDITS.html", credits_html(rows, crawl.wanted.year, crawl.wanted.us_before)
-        yield "catalog.jsonl", json_lines(rows)
+        yield "catalog.jsonl", rows.path
 
     total = 0.0 if limit is None else float(limit * len(crawl.sites))
     return Task(plan, "paintings" if total else "sources", work, merge, total, is_apart=True)

@@ -13,12 +13,12 @@ from typing import Annotated, Any
 import typer
 
 from jobs import Job, main
-from jobs.pictures import Pictures, pictures
+from jobs.pictures import complete_stage, drawn_by, pictures
 from machineray.devices import drawing_device
 from machineray.errors import InputError, UsageError
-from machineray.log import Event
+from machineray.log import Event, Note
 from machineray.rows import Rows
-from machineray.runs import Plan, Row, StageRun, json_bytes, sha256_of
+from machineray.runs import Plan, Row, json_bytes, sha256_of
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
 # The grain of 2020 was made for squares of this side; smaller ones get as much less of it.
@@ -77,8 +77,13 @@ def finish(
 ) -> Iterator[Event]:
     """Give samples (or any pictures) aspect ratio, grain and four times the size, to print."""
     source = pictures(job)
-    paintings = _paintings(source)
-    aspects = _aspects(aspect, paintings)
+    drawn = drawn_by(source.stage)
+    is_sampled = source.stage is not None and source.stage.stage == "generate"
+    name = drawn.get("paintings") if is_sampled else None  # artworks have their proportions
+    learned = complete_stage(job.store, name)
+    if name and not learned and aspect is Aspect.auto:
+        yield Note(f"finish: {name} is not here: proportions stay as they were drawn")
+    aspects = _aspects(aspect, learned.catalog() if learned else [])
     plan = Plan(
         stage=job.stage,
         arguments={
@@ -94,7 +99,7 @@ def finish(
         input=source.source,
         indexes=batches(list(source.kept), job.row.items_per_index),
     )
-    credits = known_credits(source)
+    credits = drawn.get("credits")
     is_torchs = engine is EngineName.torch and upscale is Upscale.four
     device = functools.cache(lambda: drawing_device() if is_torchs else "cpu")
 
@@ -124,7 +129,8 @@ def finish(
         )
         seed = row["seed"] if "seed" in row else int(sha256_of(item.encode())[:8], 16)
         snapshot = row.get("snapshot", "")
-        origin = Origin(item, seed, snapshot, row.get("psi"), row.get("device"), credits)
+        mix = {name: row.get(name) for name in ("mixed_with", "from_layer")}
+        origin = Origin(item, seed, snapshot, row.get("psi"), row.get("device"), credits, **mix)
         # A shape that somebody chose for the training is the one that is wanted.
         is_chosen = aspect is Aspect.auto and pixels.shape[0] != pixels.shape[1]
         artwork = finish_picture(pixels, settings, origin, None if is_chosen else aspects)
@@ -156,24 +162,6 @@ def finish(
         yield "catalog.jsonl", records.path
 
     yield from job.execute(Task(plan, job.row.unit, work, merge, together=together))
-
-
-def _paintings(source: Pictures) -> Sequence[Row]:
-    """What the network behind the samples learned from: rows of augment's catalog, or none."""
-    plan = source.stage.plan() if source.stage else None
-    name = plan.input.get("paintings") if plan else None
-    if not name:
-        return []
-    run, _, stage = name.partition("/")
-    found = StageRun(source.store, run, stage)
-    return found.catalog() if found.is_complete() else []
-
-
-def known_credits(source: Pictures) -> dict[str, Any] | None:
-    """Whom the artworks owe what, as the stage that drew the samples knows it."""
-    plan = source.stage.plan() if source.stage else None
-    found: dict[str, Any] | None = plan.input.get("credits") if plan else None
-    return found
 
 
 def _aspects(aspect: Aspect, paintings: Sequence[Row]) -> list[float] | None:

@@ -3,16 +3,16 @@
 mray run gallery --run klee
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from jobs import Job, main
-from jobs.pictures import Pictures, pictures, read_picture
+from jobs.pictures import complete_stage, drawn_by, input_stage, pictures, read_picture
 from machineray import __version__
-from machineray.errors import InputError
-from machineray.log import Event
+from machineray.errors import InputError, UsageError
+from machineray.log import Event, Note
 from machineray.runs import Plan, Row, StageRun, json_lines, parsed_lines
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
@@ -20,16 +20,22 @@ if TYPE_CHECKING:
     from machineray.gallery.pictures import Picture
     from machineray.gallery.rooms import Credit, Progress
 
+Value = TypeVar("Value")
 LICENCE = (
     "Yes. MachineRay claims nothing in these pictures: print them, sell them, change them, share "
     "them. Its own code is under the Apache License 2.0, and no part of it is under a "
     "non-commercial one.",
-    "They were learned from the paintings below, whose painters died long enough ago that the "
-    "works are in the public domain where the catalogue says so. What protection a picture made "
-    "by a machine has differs from country to country; nobody else's rights are bought with it.",
+    "What protection a picture made by a machine has differs from country to country; nobody "
+    "else's rights are bought with it.",
     "The super-resolution network (idealo RRDN, Apache-2.0) was trained on DIV2K, whose own terms "
     "speak of academic research: a printer's lawyer may want to know.",
 )
+
+LISTED = (
+    "They were learned from the paintings below, whose painters died long enough ago that the "
+    "works are in the public domain where the catalogue says so."
+)
+UNLISTED = "What they were learned from is not listed here{}: its rights are yours to ask for."
 
 BEGAN = (
     "It did not begin from nothing, but with the weights of a network trained before. What the "
@@ -41,6 +47,9 @@ OUTLOOK = (
 )
 
 SHOWN_CREDITS = 1000  # paintings with a picture on the page; a hundred thousand would be 3 GB
+MOST_TOGETHER = 8  # works of 4096 px: 110 MB each while they are shrunk
+NAMED_ARTISTS = 12
+ON_SHEET = 120  # works, evenly chosen
 
 
 def gallery(
@@ -51,9 +60,13 @@ def gallery(
     ] = 1000,
 ) -> Iterator[Event]:
     """Make the gallery: one static page with every artwork, how it was learned, and the credits."""
+    stage = input_stage(job)
+    if stage is None or stage.stage != "finish":
+        raise UsageError(f"--input {job.input}: gallery hangs what RUN/finish has made")
     source = pictures(job)
-    step = max(1, -(-len(source.rows) // limit))
-    rows = {row["id"]: row for row in source.rows[::step]}
+    rows = {row["id"]: row for row in _evenly(source.rows, limit)}
+    drawn = drawn_by(stage)
+    on_sheet = set(_evenly(list(rows), ON_SHEET))
     plan = Plan(
         stage=job.stage,
         arguments={"title": title, "limit": limit},
@@ -70,50 +83,72 @@ def gallery(
             image = decode(source.read(row), row["key"])
             copies = previews(image, f"previews/{item}")
             record = {**row, "palette": list(palette(image))}
-            image.thumbnail((400, 400))
-            sheet = {f"sheet/{item}.png": encode(image, "png")}
-            return Done({**{copy.file: data for copy, data in copies.items()}, **sheet}, [record])
+            files = {copy.file: data for copy, data in copies.items()}
+            if item in on_sheet:
+                image.thumbnail((400, 400))
+                files[f"sheet/{item}.png"] = encode(image, "png")
+            return Done(files, [record])
 
-        for item, value in each(one, items, job.workers):
+        for item, value in each(one, items, 1):
             yield Refused(item, str(value)) if isinstance(value, InputError) else value
 
-    def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
-        yield from _page(job, source, title, records)
+    def together() -> int:
+        return min(job.workers, MOST_TOGETHER)
 
-    yield from job.execute(Task(plan, job.row.unit, work, merge))
+    def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
+        shown = [row["id"] for row in records if row["id"] in on_sheet]
+        yield "contact-sheet.png", _sheet(job, shown)
+        yield from _page(job, drawn, title, records)
+
+    for name in filter(None, (drawn.get("paintings"), _training(drawn))):
+        if not complete_stage(job.store, name):
+            yield Note(f"gallery: {name} is not here: the page says nothing of it")
+    yield from job.execute(Task(plan, job.row.unit, work, merge, together=together))
+
+
+def _evenly(values: Sequence[Value], most: int) -> Sequence[Value]:
+    """At most so many of the values, evenly chosen."""
+    return values[:: max(1, -(-len(values) // most))]
+
+
+def _training(drawn: Mapping[str, Any]) -> str:
+    """RUN/train, where the samples are of a run's network and not of a snapshot file's."""
+    name = str(drawn.get("from", ""))
+    return name if name.endswith("/train") else ""
 
 
 def _page(
-    job: Job, source: Pictures, title: str, records: list[Row]
+    job: Job, drawn: Mapping[str, Any], title: str, records: list[Row]
 ) -> Iterator[tuple[str, bytes]]:
     """The page and the pictures that belong to it as a whole."""
     from machineray.gallery.page import Colophon, gallery_page
 
-    stage = source.stage
-    generate = stage.sibling("generate") if stage else None
-    plan = generate.plan() if generate else None
-    made_by = str(plan.input["from"]) if plan else ""
-    paintings = _catalog_named(job, plan.input.get("paintings") if plan else None)
-    train = _stage_named(job, made_by) if made_by.endswith("/train") else None
+    learned = complete_stage(job.store, drawn.get("paintings"))
+    paintings = learned.catalog() if learned else []
+    train = complete_stage(job.store, _training(drawn))
     progress, training_files = _progress(train, len(paintings)) if train else (None, {})
     credits, credit_files = _credits(job, paintings)
     yield from {**training_files, **credit_files}.items()
-    yield "contact-sheet.png", _sheet(job, records)
-    run = made_by.partition("/")[0] or job.run
+    more = "mray run pipeline --trained {} --seeds 1000-1099 --run {}-more"
     page = gallery_page(
         title,
         [_work(row, job.run) for row in records],
         colophon=Colophon(
-            __version__,
-            job.run,
-            f"mray run pipeline --trained {run}/train --seeds 1000-1099 --run {run[:27]}-more",
+            __version__, job.run, more.format(train.name, train.run[:27]) if train else ""
         ),
         progress=progress,
         credits=credits,
-        licence_text=LICENCE,
+        licence_text=(LICENCE[0], _learned(drawn, paintings), *LICENCE[1:]),
     )
     yield "index.html", page.encode()
     yield "catalog.jsonl", json_lines(records)
+
+
+def _learned(drawn: Mapping[str, Any], paintings: Sequence[Row]) -> str:
+    """Whose paintings the network saw: those on the page, or as its snapshot tells."""
+    artists = list((drawn.get("credits") or {}).get("artists", ()))
+    some = ", ".join(artists[:NAMED_ARTISTS]) + (", …" if artists[NAMED_ARTISTS:] else "")
+    return LISTED if paintings else UNLISTED.format(f" (paintings by {some})" if some else "")
 
 
 def _work(row: Row, run: str) -> Any:
@@ -141,25 +176,12 @@ def _beside(key: str, run: str) -> str:
     return f"../{key.removeprefix(inside)}" if key.startswith(inside) else f"../../../{key}"
 
 
-def _stage_named(job: Job, name: str) -> StageRun:
-    run, _, stage = name.partition("/")
-    return StageRun(job.store, run, stage)
-
-
-def _catalog_named(job: Job, name: Any) -> Sequence[Row]:
-    stage = _stage_named(job, name) if name else None
-    return stage.catalog() if stage and stage.is_complete() else []
-
-
-def _sheet(job: Job, records: list[Row]) -> bytes:
-    """One picture of all works (at most 120 of them)."""
+def _sheet(job: Job, ids: Sequence[str]) -> bytes:
+    """One picture of the works."""
     from machineray.gallery.sheet import contact_sheet
     from machineray.imaging import decode, encode
 
-    step = max(1, -(-len(records) // 120))
-    images = [
-        decode(job.output.read(f"sheet/{row['id']}.png"), row["id"]) for row in records[::step]
-    ]
+    images = [decode(job.output.read(f"sheet/{id}.png"), id) for id in ids]
     return encode(contact_sheet(images), "png")
 
 

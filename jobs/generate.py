@@ -4,6 +4,7 @@ mray run generate --run klee --seeds 0-99 --psi 0.8
 mray run generate --run mixed --input klee/train --mix 3,17 --layers 2-6
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,10 +65,15 @@ def generate(
     if refuse_copies and job.max_failures is None:
         job = replace(job, max_failures=len(numbers))  # to refuse is what was asked for
 
-    def read_bank() -> bytes:
+    @functools.cache  # for all indexes: a snapshot of 1,024 px is more than what 32 samples are
+    def network() -> "Generator":
+        return loaded_network(read, source["from"], job.workers)
+
+    @functools.cache
+    def judge() -> CopyJudge:
         stage = input_stage(job)
         assert stage is not None
-        return stage.read_proven(stage.proof(BANK))
+        return CopyJudge(stage.read_proven(stage.proof(BANK)))
 
     plan = Plan(
         stage=job.stage,
@@ -79,18 +85,16 @@ def generate(
     def work(index: int, items: Sequence[Any]) -> Iterator[Outcome]:
         from machineray.imaging import encode, from_array
 
-        network = loaded_network(read, source["from"], job.workers)
-        device = next(network.parameters()).device.type
-        judge = CopyJudge(read_bank()) if refuse_copies else None
+        device = next(network().parameters()).device.type
 
         def one(sample: Drawn) -> bytes:
             return encode(from_array(sample[1]), "png")
 
         # By threads, while the network draws on: a GPU draws quicker than one core writes PNG.
-        drawn = _drawn(network, items, pair, psi, batch)
+        drawn = _drawn(network(), items, pair, psi, batch)
         for (told, pixels), data in each(one, drawn, job.workers):
             assert isinstance(data, bytes)
-            copied = judge.copied(pixels) if judge else ""
+            copied = judge().copied(pixels) if refuse_copies else ""
             if copied:
                 yield Refused(told["id"], f"{told['id']}: {copied}")
                 continue

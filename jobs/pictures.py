@@ -56,6 +56,25 @@ def input_stage(job: Job) -> StageRun | None:
     return None
 
 
+def drawn_by(stage: StageRun | None) -> Mapping[str, Any]:
+    """What the samples that a stage's pictures are were drawn from, as `generate` planned it.
+
+    Empty for other pictures. The samples may be another run's, and finished twice.
+    """
+    plan = stage.plan() if stage else None
+    if stage is None or plan is None or stage.stage == "generate":
+        return plan.input if plan else {}
+    run, _, name = str(plan.input.get("from")).partition("/")
+    return drawn_by(StageRun(stage.store, run, name)) if name in ("generate", "finish") else {}
+
+
+def complete_stage(store: Store, name: object) -> StageRun | None:
+    """The stage that RUN/STAGE names, where it is complete in this store."""
+    run, _, stage = str(name or "").partition("/")
+    found = StageRun(store, run, stage) if stage else None
+    return found if found and found.is_complete() else None
+
+
 def pictures(job: Job) -> Pictures:
     """What the job reads, by --input or from the stage before; NotFoundError when there is none."""
     stage = input_stage(job)
@@ -65,11 +84,16 @@ def pictures(job: Job) -> Pictures:
     if job.input is None:
         raise UsageError("a stage before or --input is needed")
     from machineray.collect.formats import EXTENSIONS
+    from machineray.collect.sources import is_companion
 
     suffixes = {suffix for names in EXTENSIONS.values() for suffix in names}
     place = open_store(job.input)
     files = files_of(place, job.store).items()
-    found = {name: file for name, file in files if PurePosixPath(name).suffix.lower() in suffixes}
+    found = {
+        name: file
+        for name, file in files
+        if PurePosixPath(name).suffix.lower() in suffixes and not is_companion(name)
+    }
     if not found:
         raise NotFoundError(f"{job.input}: no pictures there (a folder, s3://… or RUN/STAGE)")
     strange = [name for name, file in found.items() if name != file.key]

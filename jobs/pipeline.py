@@ -5,6 +5,7 @@ mray run pipeline --source cleveland --limit 200           from a museum
 mray run pipeline --trained klee/train --seeds 1000-1099 --run more     from a trained network
 """
 
+import functools
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -22,13 +23,23 @@ from jobs.training import in_shape
 from machineray import __version__
 from machineray.errors import UsageError
 from machineray.log import Event, Note
-from machineray.runs import checked_run, run_name_for, settle_run
+from machineray.runs import (
+    check_description,
+    checked_run,
+    described_run,
+    run_name_for,
+    settle_run,
+)
 from machineray.seeds import parsed_seeds
 
 Paintings = Annotated[
     str | None,
     typer.Argument(metavar="[PAINTINGS]", help="A folder or s3://…; default: the examples."),
 ]
+
+# What run.json says and no later call may change; not paintings: a folder has many names.
+CHOICES = ("source", "trained", "preset", "resolution")
+OTHER_RUN = "begin another run with --run NAME"
 
 
 @dataclass(frozen=True)
@@ -93,10 +104,14 @@ def pipeline(
     job = replace(job, run=checked_run(run or default_run(request)))
     if init:
         read_snapshot(init)  # that it is missing is told now
-    settle_run(job.store, job.run, description(job.run, request))
+    told = description(job.run, request)
+    check_description(described_run(job.store, job.run), told, CHOICES, OTHER_RUN)
+    begin = functools.cache(functools.partial(settle_run, job.store, job.run, told))
     for step in todo:
-        job_function = function_of(step.stage)
-        yield from job_function(replace(job, stage=step.stage, input=step.input), **step.options)
+        of_stage = replace(job, stage=step.stage, input=step.input)
+        for event in function_of(step.stage)(of_stage, **step.options):
+            begin()  # no sooner: a folder that is not there begins no run
+            yield event
     page = job.output.sibling("gallery").key("index.html")
     yield Note(f"\nThe gallery: {job.store.url}/{page}")
 

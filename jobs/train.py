@@ -185,7 +185,7 @@ def train(
         with joined_world() as world:
             world.share(chosen.batch // chosen.group)  # a mistake is told before anything is read
             compute = compute_of(world, chosen, *how)
-            images = training_images(squares, int(data_memory * 1e9))
+            images = training_images(squares, int(data_memory * 1e9), job.workers)
             begin = Begin(first, first_name)
             with memory_watched(chosen, compute):
                 yield from trained(

@@ -1,6 +1,7 @@
 """What a training reads from the store and leaves there: checkpoints, snapshots, metrics."""
 
 import json
+import os
 import platform
 import tempfile
 import time
@@ -13,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 from machineray.devices import has_gpu
 from machineray.errors import InputError, NotFoundError, UsageError
 from machineray.gan.sizes import Size, size_of
-from machineray.runs import Row, StageRun, json_bytes, json_lines, parsed_lines, sha256_of
+from machineray.runs import (
+    Marker,
+    Row,
+    StageRun,
+    json_bytes,
+    json_lines,
+    parsed_lines,
+    sha256_of,
+)
+from machineray.shards import MARKER_READERS, each
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,26 +62,43 @@ def in_shape(preset: "Preset", size: Size, what: str) -> "Preset":
     )
 
 
-def training_images(squares: StageRun, memory_bytes: int) -> "PictureStore":
-    """All pictures of the shards, decoded once a machine; each shard is held against its proof."""
+def training_images(squares: StageRun, memory_bytes: int, workers: int = 1) -> "PictureStore":
+    """All pictures of the shards, decoded once a machine; each shard is held against its proof.
+
+    By threads, and the next shard is read meanwhile: a GPU waits for it, at each start of a pod.
+    """
     from machineray.dataset.store import cached_store
-    from machineray.dataset.tar import unpacked
+    from machineray.dataset.tar import Sample, unpacked
 
     index = json.loads(squares.read("index.json"))
 
-    def pictures() -> "Iterator[tuple[str, NDArray[np.uint8]]]":
-        markers = (squares.done(number) for number in squares.done_indexes())
-        proofs = {proof.key: proof for marker in markers if marker for proof in marker.outputs}
-        for shard in index["shards"]:
-            for sample in unpacked(squares.read_proven(proofs[shard]), squares.key(shard)):
-                yield sample.metadata["id"], sample.pixels()
+    def samples() -> "Iterator[Sample]":
+        markers = each(squares.done, squares.done_indexes(), MARKER_READERS)
+        proofs = {
+            proof.key: proof
+            for _, marker in markers
+            if isinstance(marker, Marker)
+            for proof in marker.outputs
+        }
+        wanted = (proofs[shard] for shard in index["shards"])
+        for proof, data in each(squares.read_proven, wanted, 1):
+            if isinstance(data, InputError):
+                raise data
+            yield from unpacked(data, squares.key(proof.key))
 
-    folder = Path(tempfile.gettempdir()) / "mray-squares"
+    def pictures() -> "Iterator[tuple[str, NDArray[np.uint8]]]":
+        for sample, pixels in each(Sample.pixels, samples(), workers):
+            if isinstance(pixels, InputError):
+                raise pixels
+            yield sample.metadata["id"], pixels
+
+    # A user's own: in the folder of another, who was first on this machine, nobody may write.
+    folder = Path(tempfile.gettempdir()) / f"mray-squares-{os.getuid()}"
     shape = (index["samples"], 3, *shape_of(squares).shapes[-1])
     try:
         return cached_store(folder, squares.digest()[:32], shape, pictures, memory_bytes)
     except InputError as error:
-        raise InputError(f"{squares.name}: {error}; augment again") from error
+        raise InputError(f"{squares.name}: {error}") from error
 
 
 def store_checkpoint(output: StageRun, checkpoint: Any) -> None:

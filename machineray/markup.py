@@ -33,13 +33,13 @@ $script</body>
 """)
 
 
-# Controls but for tab and line feed, and what turns the direction of the text around it.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Controls, and what turns the direction of the text around it.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def visible(text: str) -> str:
-    """Text of strangers for a terminal or a table: what would act instead of being seen is "?"."""
-    return _UNSEEN.sub("?", text)
+    """Text of strangers on one line of a terminal or a table: what would act is seen, escaped."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def escaped(text: object) -> str:

@@ -15,11 +15,12 @@ Only a marker means done. Nothing else keeps state: no database, no lock.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from machineray.errors import InputError, NotFoundError, StorageError, UsageError
 from machineray.rows import Rows, row_bytes
@@ -27,11 +28,13 @@ from machineray.storage import Store
 
 ALL = "all"
 CACHE = "cache/"  # of answers of sites, see jobs/crawling.py
-NEW_RUN = "begin a new run with --run NAME"
+_READERS = 16
+_TELLING = 200  # characters of a value that a message shows
 # A run's name becomes part of the name of a Job (63 characters with stage, hash and index).
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
 
 Row = dict[str, Any]
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,12 @@ class Marker:
     seconds: float = 0.0
     container_image: str | None = None  # by digest; None where no container did it
     indexes_sha256: str | None = None  # of the last marker: over the outputs of all the others
+
+    @staticmethod
+    def from_json(value: Any) -> "Marker":
+        """The marker of parsed JSON."""
+        outputs = tuple(Output(**output) for output in value["outputs"])
+        return Marker(**{**value, "outputs": outputs})
 
 
 @dataclass(frozen=True)
@@ -190,26 +199,27 @@ class StageRun:
 
     def plan(self) -> Plan | None:
         """The plan, None when there is none yet."""
-        value = self._json("plan.json")
-        return None if value is None else Plan.from_json(value)
+        return self._json("plan.json", Plan.from_json)
 
     def settle_plan(self, wanted: Plan) -> Plan:
         """Write the plan, or hold it against the one that is there.
 
         UsageError tells what differs: a run's stage is planned once, with one set of arguments.
         """
-        data = wanted.to_json()
-        if not self._has_plan(data):
+        data, way_out = wanted.to_json(), _new_run(wanted)
+        if not self._has_plan(data, way_out):
             self.store.create(self.key("plan.json"), data)
-            if not self._has_plan(data):  # what counts is what is there: somebody may be first
+            if not self._has_plan(
+                data, way_out
+            ):  # what counts is what is there: somebody may be first
                 raise StorageError(f"{self.name}: the plan was written and cannot be read back")
         return wanted
 
-    def check_plan(self, wanted: Plan, way_out: str = NEW_RUN) -> None:
+    def check_plan(self, wanted: Plan, way_out: str) -> None:
         """UsageError with what differs, and the way out, when another plan is there already."""
         self._has_plan(wanted.to_json(), way_out)
 
-    def _has_plan(self, data: bytes, way_out: str = NEW_RUN) -> bool:
+    def _has_plan(self, data: bytes, way_out: str) -> bool:
         """Whether this plan is there, False when none is; UsageError when it is another."""
         try:
             there = self.read("plan.json")
@@ -232,11 +242,7 @@ class StageRun:
 
     def done(self, index: int | str) -> Marker | None:
         """The marker of an index (or ALL), None while it is not done."""
-        value = self._json(f"_done/{index}.json")
-        if value is None:
-            return None
-        outputs = tuple(Output(**output) for output in value.pop("outputs"))
-        return Marker(outputs=outputs, **value)
+        return self._json(f"_done/{index}.json", Marker.from_json)
 
     def mark_done(self, index: int | str, marker: Marker) -> None:
         """Say that an index is done: call it after everything else is written."""
@@ -255,17 +261,19 @@ class StageRun:
         """Hold the markers against the plan (which one may have read already)."""
         plan = plan or self.plan()
         marked = self._marked("_")
+        # A bucket lets wait for each answer, and a museum has broken files in every index.
+        with ThreadPoolExecutor(_READERS) as pool:
+            failed = list(pool.map(self._refused, _numbers(marked["_failed"])))
         return Progress(
             stage=self.stage,
             indexes=len(plan.indexes) if plan else 0,
             done=_numbers(marked["_done"]),
-            refused=tuple(
-                (row["item"], row["reason"])
-                for index in _numbers(marked["_failed"])
-                for row in json.loads(self.read(f"_failed/{index}.json"))["refused"]
-            ),
+            refused=tuple((row["item"], row["reason"]) for rows in failed for row in rows),
             is_complete=ALL in marked["_done"],
         )
+
+    def _refused(self, index: int) -> list[Row]:
+        return self._json(f"_failed/{index}.json", lambda value: list(value["refused"])) or []
 
     def _marked(self, prefix: str) -> dict[str, list[str]]:
         """Folder -> what it marks, by one list: of a museum's runs each is asked for it."""
@@ -308,7 +316,10 @@ class StageRun:
         """One of the stage's objects; InputError when it is not what its proof says."""
         data = self.read(proof.key)
         if sha256_of(data) != proof.sha256:
-            raise InputError(f"{self.key(proof.key)}: damaged: its SHA-256 is not its marker's")
+            raise InputError(
+                f"{self.key(proof.key)}: damaged: its SHA-256 is not its marker's; remove "
+                f"{self.key('_done/')} and run {self.stage} again: it makes the same bytes"
+            )
         return data
 
     def require_complete(self) -> Marker:
@@ -323,17 +334,22 @@ class StageRun:
             )
         return marker
 
-    def _json(self, name: str) -> Any:
+    def _json(self, name: str, parse: Callable[[Any], Parsed]) -> Parsed | None:
+        """One of the stage's own files, None when there is none."""
         try:
-            data = self.read(name)
+            return parsed_json(self.read(name), self.key(name), parse)
         except NotFoundError:
             return None
-        try:
-            return json.loads(data)
-        except ValueError as error:
-            raise InputError(
-                f"{self.key(name)}: damaged ({error}); remove it and run the stage again"
-            ) from error
+
+
+def parsed_json(data: bytes, key: str, parse: Callable[[Any], Parsed]) -> Parsed:
+    """What the JSON of a file says; InputError, with the way out, when it says something else."""
+    try:
+        return parse(json.loads(data))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{key}: damaged, or of another version ({error}); remove it and run the same again"
+        ) from error
 
 
 def settle_run(store: Store, run: str, value: Mapping[str, Any]) -> None:
@@ -345,12 +361,25 @@ def described_run(store: Store, run: str) -> Row:
     """run.json; empty when there is none."""
     key = f"runs/{checked_run(run)}/run.json"
     try:
-        value: Row = json.loads(store.read(key))
+        return parsed_json(store.read(key), key, lambda value: {**value})
     except NotFoundError:
         return {}
-    except ValueError as error:
-        raise InputError(f"{key}: damaged ({error}); remove it") from error
-    return value
+
+
+def check_description(
+    known: Mapping[str, Any], wanted: Mapping[str, Any], names: Sequence[str], way_out: str
+) -> None:
+    """UsageError when run.json, where there is one, says something else by one of the names."""
+    different = [
+        f"{name} was {known[name]!r}, now {wanted[name]!r}"
+        for name in names
+        if name in known and known[name] != wanted[name]
+    ]
+    if different:
+        raise UsageError(
+            f"{wanted['run']} was begun otherwise: {'; '.join(different)}; "
+            f"give the same again, or {way_out}"
+        )
 
 
 def settle_images(
@@ -387,8 +416,8 @@ def has_run(store: Store, run: str) -> bool:
 
 
 def run_names(store: Store) -> list[str]:
-    """The runs of a root, by name."""
-    return list(store.folders("runs/"))
+    """The runs of a root, by name; what somebody else put there, "klee copy", is none."""
+    return [name for name in store.folders("runs/") if _RUN_NAME.fullmatch(name)]
 
 
 def _numbers(names: Iterable[str]) -> tuple[int, ...]:
@@ -412,6 +441,21 @@ def _unranged(items: Sequence[Any] | str) -> Sequence[Any]:
     return range(int(first), int(last) + 1)
 
 
+def _new_run(plan: Plan) -> str:
+    """How to do a stage otherwise without doing again what it reads, the training above all."""
+    source = str(plan.input.get("from"))
+    if not re.fullmatch(r"[-a-z0-9]+/[a-z]+", source):
+        return "begin a new run with --run NAME"
+    way_out = f"begin a new run: mray run {plan.stage} --run NAME --input {source}"
+    pipeline = f", or mray run pipeline --run NAME --trained {source}"
+    return way_out + pipeline * source.endswith("/train")
+
+
+def _is_telling(value: Any) -> bool:
+    """Whether a person is helped by seeing a value of a plan: not by digests and long lists."""
+    return not re.fullmatch("'[0-9a-f]{64}'", repr(value)) and len(repr(value)) <= _TELLING
+
+
 def _differences(old: Plan, new: Plan) -> Iterator[str]:
     """Sentences on how two plans differ; none when they are equal."""
     for what, before, after in (
@@ -419,10 +463,14 @@ def _differences(old: Plan, new: Plan) -> Iterator[str]:
         ("input ", old.input, new.input),
     ):
         for name in sorted({*before, *after}):
-            if before.get(name) != after.get(name):
-                yield f"{what}{name} was {before.get(name)!r}, now {after.get(name)!r}"
+            was, now = before.get(name), after.get(name)
+            if was != now and _is_telling(was) and _is_telling(now):
+                yield f"{what}{name} was {was!r}, now {now!r}"
+            elif was != now:
+                yield f"{what}{name} is another"
     if old.input == new.input and list(map(list, old.indexes)) != list(map(list, new.indexes)):
         before_items = {json.dumps(item) for items in old.indexes for item in items}
         after_items = {json.dumps(item) for items in new.indexes for item in items}
         added, gone = len(after_items - before_items), len(before_items - after_items)
-        yield f"its items differ ({added} new, {gone} gone, {len(new.indexes)} indexes)"
+        counts = f"{added} new, {gone} gone" if added or gone else "they come in another order"
+        yield f"its items differ ({counts})"

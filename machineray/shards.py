@@ -27,9 +27,9 @@ from machineray.log import Event, Note, Progress, Refusal
 from machineray.rows import Rows
 from machineray.runs import ALL, Marker, Output, Plan, Row, StageRun, json_bytes
 
+MARKER_READERS = 16  # markers are small: reading them is waiting
 _ASKED_SINGLY = 8
 _MANY_INDEXES = 1000  # a page of a list of objects
-_MARKER_READERS = 16  # markers are small: reading them is waiting
 _WRITERS = 8
 _WAITING_BYTES = 32 << 20  # of files that are not yet written, beside the newest outcome's
 
@@ -151,7 +151,7 @@ def execute(
         yield Progress(stage.stage, total, total, task.unit, "already done")
         return
     ours = part.select(len(plan.indexes))
-    done = _done_of(stage, ours)
+    done = _done_of(stage, ours, len(plan.indexes))
     of_all = sum(len(plan.indexes[index]) for index in ours)
     count = sum(len(plan.indexes[index]) for index in ours if index in done)
     if task.total is None:
@@ -202,9 +202,13 @@ def _begun(
         yield events
 
 
-def _done_of(stage: StageRun, ours: Sequence[int]) -> set[int]:
-    """Which of our indexes bear a marker."""
-    if len(ours) <= _ASKED_SINGLY:  # among 10,000 pods nobody lists 10,000 markers
+def _done_of(stage: StageRun, ours: Sequence[int], indexes: int) -> set[int]:
+    """Which of our indexes, of so many, bear a marker.
+
+    One by one where the list of all has more pages than we have indexes: of 100,000 artworks a
+    pod does 32, and 3,000 pods would list 100 pages each.
+    """
+    if len(ours) <= max(_ASKED_SINGLY, indexes // _MANY_INDEXES):
         return {index for index in ours if stage.is_done(index)}
     return set(stage.done_indexes())
 
@@ -287,7 +291,7 @@ def _merge(stage: StageRun, plan: Plan, task: Task, max_failures: int | None) ->
         return
     records, written = Rows(), hashlib.sha256()
     refused = 0
-    for index, marker in each(stage.done, range(len(plan.indexes)), _MARKER_READERS):
+    for index, marker in each(stage.done, range(len(plan.indexes)), MARKER_READERS):
         if not isinstance(marker, Marker):
             raise StageError(f"{stage.name}: the marker of index {index} is gone; run it again")
         records.extend(marker.records)

@@ -164,7 +164,11 @@ class FolderStore:
         with _os_errors(self.root):
             yield from self._walk(folder, prefix)
 
-    def _walk(self, folder: str, prefix: str) -> Iterator[Stored]:
+    def _walk(self, folder: str, prefix: str, links: tuple[Path, ...] = ()) -> Iterator[Stored]:
+        """What lies below; linked folders, too, but for those that lead back to where we are.
+
+        `links`: where the links on the way here lay, and where they led to.
+        """
         try:
             with os.scandir(self.root / folder) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
@@ -174,13 +178,19 @@ class FolderStore:
             key = f"{folder}/{entry.name}" if folder else entry.name
             if entry.name == TEMPORARY:
                 continue
-            if entry.is_dir(follow_symlinks=False):
-                if key.startswith(prefix) or prefix.startswith(key + "/"):
-                    yield from self._walk(key, prefix)
-            elif key.startswith(prefix):
-                with contextlib.suppress(FileNotFoundError):  # gone since, or a broken link
-                    if entry.is_file():
-                        yield Stored(key, entry.stat().st_size)
+            is_ours = key.startswith(prefix)
+            if not (is_ours or prefix.startswith(key + "/")):
+                continue
+            try:
+                if entry.is_dir():
+                    led = _led(Path(entry.path), links) if entry.is_symlink() else links
+                    if led is not None:
+                        yield from self._walk(key, prefix, led)
+                elif is_ours and entry.is_file():
+                    yield Stored(key, entry.stat().st_size)
+            except OSError as error:  # gone since, or a link to nowhere or to itself
+                if error.errno not in (errno.ENOENT, errno.ELOOP):
+                    raise
 
     def folders(self, prefix: str) -> Sequence[str]:
         """See Store."""
@@ -232,6 +242,12 @@ class FolderStore:
                 if time.time() - left.stat().st_mtime > _DAY_SECONDS:
                     left.unlink()
         return folder
+
+
+def _led(link: Path, links: tuple[Path, ...]) -> tuple[Path, ...] | None:
+    """The links' folders and ends with those of this one; None where it leads in a circle."""
+    here, end = (*links, link.parent.resolve()), link.resolve()
+    return None if any(place.is_relative_to(end) for place in here) else (*here, end)
 
 
 def _sync_folder(folder: Path) -> None:

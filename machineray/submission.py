@@ -36,6 +36,7 @@ from machineray.kube.words import is_at_work
 from machineray.runs import (
     Plan,
     StageRun,
+    check_description,
     described_run,
     done_items,
     settle_images,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 PIPELINE = "pipeline"
 OTHERWISE = "begin a new version of it with --new-version, or another run with --run NAME"
+DESCRIBED = ("paintings", "source", "trained", "preset", "resolution", "init")
 GONE_SECONDS = 120.0  # to wait for a finished Job of before to go
 
 
@@ -414,7 +416,7 @@ def submit_pipeline(
 
     UsageError when the run was begun, or is being made, with other arguments.
     """
-    check_description(described_run(store, spec.run), value)
+    check_description(described_run(store, spec.run), value, DESCRIBED, OTHERWISE)
 
     def settle() -> None:
         settle_run(store, spec.run, value)
@@ -425,17 +427,3 @@ def submit_pipeline(
 
     told = f"{spec.run}/{PIPELINE}: Job {spec.name}"
     return _created_once(cluster, spec, settle, told)
-
-
-def check_description(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """UsageError when a run is something else already."""
-    different = [
-        f"{name} was {known[name]!r}, now {wanted[name]!r}"
-        for name in ("paintings", "source", "trained", "preset", "resolution", "init")
-        if name in known and known[name] != wanted[name]
-    ]
-    if different:
-        raise UsageError(
-            f"{wanted['run']} was begun otherwise: {'; '.join(different)}; "
-            f"give the same again, or {OTHERWISE}"
-        )

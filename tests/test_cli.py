@@ -19,6 +19,7 @@ from PIL import Image
 from jobs import command
 from machineray import __version__
 from machineray.stages import STAGES, TOOLS
+from tests.conftest import Ended
 
 pytestmark = pytest.mark.xdist_group("cli")  # one root for all
 
@@ -200,6 +201,18 @@ def test_get_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
         before = {path: path.stat().st_mtime_ns for path in all_of(target)}
         assert mray("get", what, target, "--root", root).returncode == 0
         assert {path: path.stat().st_mtime_ns for path in all_of(target)} == before
+
+
+def test_get_again_fetches_what_changed_under_its_name(
+    tmp_path: Path, mray_here: Callable[..., Ended]
+) -> None:
+    """The best snapshot of a training is as large as the one before."""
+    train, target = tmp_path / "runs/klee/train", tmp_path / "out"
+    train.mkdir(parents=True)
+    for content in ("before", "after."):
+        (train / "best.safetensors").write_text(content)
+        assert mray_here("get", "klee/train", str(target), "--root", str(tmp_path)).rc == 0
+        assert (target / "best.safetensors").read_text() == content
 
 
 def all_of(folder: Path) -> list[Path]:

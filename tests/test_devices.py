@@ -6,6 +6,7 @@ that is tests/gan/test_gpu.py's, on a machine that has one.
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from jobs import gpu_watched
+from jobs import gpu_watched, room_watched
 from machineray.devices import drawing_device, has_gpu
 from machineray.doctor import _gpu
-from machineray.errors import ConfigurationError
+from machineray.errors import ConfigurationError, StorageError
 from machineray.finish import rrdn
 from machineray.gan import latent, projection, sampling
 from machineray.gan.latent import Walk, all_directions, drawn, everywhere, mixed, moved, styles
@@ -198,3 +199,11 @@ def test_a_full_gpu_is_told_with_the_way_out() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
     with pytest.raises(RuntimeError, match="something else"), gpu_watched():
         raise RuntimeError("something else")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_no_room_for_temporary_files_is_told_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="full: make room there, or set TMPDIR"), room_watched():
+        Path("/dev/full").write_bytes(b"1")
+    with pytest.raises(FileNotFoundError), room_watched():
+        (tmp_path / "nothing").read_bytes()

@@ -30,6 +30,17 @@ def test_a_log_gets_plain_lines_and_no_flood() -> None:
     ]
 
 
+def test_a_hostile_name_commands_no_terminal() -> None:
+    stream = io.StringIO()
+    name = "a\x1b[2J\nb\x9b.jpg"
+    show(iter([Refusal(name, f"{name}: empty file"), Progress("get", 1, 1, "files", name)]), stream)
+    shown = r"a\x1b[2J\nb\x9b.jpg"
+    assert stream.getvalue().splitlines() == [
+        f"refused  {shown}: empty file",
+        f"get: 1/1 files, 0 s, {shown}",
+    ]
+
+
 def read_all(terminal: int) -> str:
     """All that was written to a terminal whose other end is closed; Linux ends it with EIO."""
     parts = []

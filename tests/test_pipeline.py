@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from machineray.stages import STAGES
 from machineray.storage import Store, open_store
+from tests.conftest import Ended
 
 pytestmark = pytest.mark.xdist_group("s3")
 
@@ -105,6 +107,30 @@ def test_a_second_call_does_nothing(finished: tuple[Path, object], folder: Path)
     assert ended.stderr.count("already done") == len(STAGES)
 
 
+def test_what_another_run_finishes_has_its_credits(
+    finished: tuple[Path, object], mray_here: Callable[..., Ended]
+) -> None:
+    """Also where it is finished twice; and what is not in the root is named."""
+    root = finished[0]
+    for run, source in (("jpeg", "my-paintings/generate"), ("again", "jpeg/finish")):
+        given = ("--run", run, "--input", source, "--root", str(root))
+        assert mray_here("run", "finish", *given, "--upscale", "none").rc == 0
+        assert mray_here("run", "gallery", "--run", run, "--root", str(root)).rc == 0
+        page = (root / "runs" / run / "gallery/index.html").read_text()
+        assert 'id="sources"' in page and "--trained my-paintings/train" in page
+        sidecar = json.loads((root / f"runs/{run}/finish/artworks/seed000000.json").read_text())
+        assert sidecar["credits"]["paintings"] == PAINTINGS
+        assert sidecar["aspect"]["from"] == ("paintings" if run == "jpeg" else "sample")
+    aside = (run_of(finished) / "augment").rename(run_of(finished) / "aside")
+    try:
+        for stage, said in (("finish", "proportions stay"), ("gallery", "the page says nothing")):
+            source = ("--input", "my-paintings/generate") if stage == "finish" else ()
+            ended = mray_here("run", stage, "--run", "alone", *source, "--root", str(root))
+            assert ended.rc == 0 and f"my-paintings/augment is not here: {said}" in ended.err, ended
+    finally:
+        aside.rename(run_of(finished) / "augment")
+
+
 def test_a_bucket_gets_the_same_bytes_as_a_folder(
     finished: tuple[Path, object], folder: Path, s3_root: str
 ) -> None:
@@ -116,3 +142,19 @@ def test_a_bucket_gets_the_same_bytes_as_a_folder(
     assert here == there
     # Artworks and sidecars, the plan and the catalog.
     assert len(here) == 2 * SEEDS + 2
+
+
+def test_a_folder_that_is_not_there_begins_no_run(
+    tmp_path: Path, mray_here: Callable[..., Ended]
+) -> None:
+    ended = mray_here("run", "pipeline", str(tmp_path / "typo"), "--root", str(tmp_path / "root"))
+    assert ended.rc == 3 and "no such folder" in ended.err
+    assert not (tmp_path / "root").exists()
+
+
+def test_another_choice_is_told_as_it_was_given(
+    finished: tuple[Path, object], folder: Path, mray_here: Callable[..., Ended]
+) -> None:
+    ended = mray_here("run", "pipeline", str(folder), "--root", str(finished[0]))
+    assert ended.rc == 2
+    assert "my-paintings was begun otherwise: preset was 'tiny', now 'demo'" in ended.err

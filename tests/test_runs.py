@@ -1,6 +1,6 @@
 """The layout: plans are settled once, only markers mean done."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from machineray.runs import (
     Plan,
     StageRun,
     checked_run,
+    described_run,
     json_lines,
     parsed_lines,
     run_name_for,
@@ -54,7 +55,9 @@ def test_a_plan_is_settled_once(stage: StageRun) -> None:
     [
         (Plan("unframe", {"quality": 90}, PLAN.input, PLAN.indexes), "quality was 95, now 90"),
         (Plan("unframe", PLAN.arguments, {**PLAN.input, "sha256": "1"}, []), "input sha256"),
+        (Plan("unframe", PLAN.arguments, {**PLAN.input, "sha256": "1" * 64}, []), "is another;"),
         (Plan("unframe", PLAN.arguments, PLAN.input, [["a"], ["d"]]), "1 new, 2 gone"),
+        (Plan("unframe", PLAN.arguments, PLAN.input, PLAN.indexes[::-1]), "another order"),
     ],
 )
 def test_another_plan_is_refused_with_the_difference(
@@ -63,6 +66,24 @@ def test_another_plan_is_refused_with_the_difference(
     stage.settle_plan(PLAN)
     with pytest.raises(UsageError, match=said):
         stage.settle_plan(changed)
+
+
+@pytest.mark.parametrize(
+    ("source", "way_out"),
+    [
+        ("/home/me/paintings", "begin a new run with --run NAME"),
+        ("klee/augment", "begin a new run: mray run train --run NAME --input klee/augment"),
+        (
+            "klee/train",
+            "NAME --input klee/train, or mray run pipeline --run NAME --trained klee/train",
+        ),
+    ],
+)
+def test_the_way_out_keeps_what_the_stage_reads(source: str, way_out: str, stage: StageRun) -> None:
+    stage = stage.sibling("generate" if source.endswith("/train") else "train")
+    stage.settle_plan(Plan(stage.stage, {"kimg": 1}, {"from": source}, [[0]]))
+    with pytest.raises(UsageError, match=f"kimg was 1, now 2; .*{way_out}$"):
+        stage.settle_plan(Plan(stage.stage, {"kimg": 2}, {"from": source}, [[0]]))
 
 
 def test_only_markers_mean_done(stage: StageRun) -> None:
@@ -112,10 +133,18 @@ def test_an_incomplete_stage_says_how_to_complete_it(stage: StageRun) -> None:
         stage.catalog()
 
 
-def test_a_damaged_marker_is_named(stage: StageRun) -> None:
-    stage.write("_done/0.json", b'{"outputs": [')
-    with pytest.raises(InputError, match=r"_done/0\.json: damaged"):
-        stage.done(0)
+@pytest.mark.parametrize("content", [b"{", b"[]", b"null"])
+def test_what_is_none_of_ours_is_named(stage: StageRun, content: bytes) -> None:
+    readers: dict[str, Callable[[], object]] = {
+        "unframe/plan.json": stage.plan,
+        "unframe/_done/all.json": stage.require_complete,
+        "unframe/_failed/0.json": lambda: stage.progress(PLAN),
+        "run.json": lambda: described_run(stage.store, stage.run),
+    }
+    for name, read in readers.items():
+        stage.store.write(f"runs/{stage.run}/{name}", content)
+        with pytest.raises(InputError, match=f"{name}: damaged, or of another version"):
+            read()
 
 
 def test_run_names(tmp_path: Path) -> None:
@@ -124,6 +153,7 @@ def test_run_names(tmp_path: Path) -> None:
     settle_run(store, "b", {"x": 1})
     settle_run(store, "a", {"x": 1})
     settle_run(store, "a", {"x": 2})
+    (tmp_path / "runs" / "a copy").mkdir()
     assert run_names(store) == ["a", "b"]
     assert b'"x": 1' in store.read("runs/a/run.json")
 

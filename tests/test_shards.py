@@ -136,6 +136,16 @@ def test_after_a_kill_nothing_is_lost_nor_done_twice(tmp_path: Path, killed_at: 
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
+def test_one_pod_of_many_lists_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 9 indexes of 9,000 it asks one by one: a list of all markers has nine pages."""
+    listed: list[str] = []
+    monkeypatch.setattr(FolderStore, "list", lambda store, prefix="": listed.append(prefix))
+    run(tmp_path, squares(27_000), Part(5, 1000))
+    assert not listed
+    monkeypatch.undo()
+    assert len(StageRun(open_store(tmp_path), "r", "unframe").done_indexes()) == 9
+
+
 def test_refusals_are_listed_and_counted(tmp_path: Path) -> None:
     task = squares(7, bad=frozenset({1, 5}))
     with pytest.raises(StageError, match=r"2 of 7 numbers were refused.*--max-failures 2"):

@@ -120,6 +120,19 @@ def test_a_folder_is_a_dictionary(objects: dict[str, bytes]) -> None:
         assert {stored.key: store.read(stored.key) for stored in store.list()} == objects
 
 
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for path in (root / "a" / "x", root / "b" / "y", outside / "z"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"1")
+    links = {"file": outside / "z", "folder": outside, "up": root, "a/b": root / "b"}
+    for name, target in {**links, "b/a": root / "a", "self": Path("self"), "no": Path()}.items():
+        (root / name).symlink_to(target if name != "no" else "nowhere")
+    found = [stored.key for stored in FolderStore(root).list()]
+    assert found == ["a/b/y", "a/x", "b/a/x", "b/y", "file", "folder/z"]
+    assert [stored.key for stored in FolderStore(root).list("folder/")] == ["folder/z"]
+
+
 def test_a_killed_writer_leaves_no_half_object(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     store.write("x", b"old" * 1000)

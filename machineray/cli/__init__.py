@@ -14,6 +14,7 @@ import contextlib
 import functools
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,6 +46,9 @@ from machineray.stages import TOOLS, tool_named
 if TYPE_CHECKING:
     from machineray.config import Profile
     from machineray.doctor import Check
+    from machineray.storage import Stored
+
+COPIERS, LARGE_BYTES = 8, 64 << 20  # of `get`
 
 
 class Commands(TyperGroup):
@@ -192,7 +196,7 @@ def get(
     folder: Annotated[Path, typer.Argument(metavar="DIR")],
     root: Root = None,
 ) -> None:
-    """Copy what a run or one of its stages made to a folder; files that are there already stay."""
+    """Copy what a run or one of its stages made to a folder; again fetches what is new."""
     from machineray.log import show
 
     show(_copied(what, folder, chosen_root(root)))
@@ -200,22 +204,38 @@ def get(
 
 
 def _copied(what: str, folder: Path, root: str) -> Iterator[Any]:
+    """Copy by threads: a bucket lets wait for its answers. Large objects are held one by one."""
     from machineray.log import Progress
     from machineray.runs import checked_run
+    from machineray.shards import each
     from machineray.storage import TEMPORARY, FolderStore, open_store
 
     store, target = open_store(root), FolderStore(folder)
     run, _, stage = what.rstrip("/").partition("/")
-    prefix = f"runs/{checked_run(run)}/" + (f"{tool_named(stage).name}/" if stage else "")
+    ours = f"runs/{checked_run(run)}/"
+    prefix = ours + (f"{tool_named(stage).name}/" if stage else "")
     found = list(store.list(prefix))
     if not found:
         raise NotFoundError(f"{what}: nothing there; `mray ls` lists the runs")
-    yield Progress("get", 0, len(found), "files")
-    for number, stored in enumerate(found, 1):
+    alone = threading.Lock()
+
+    def copy(stored: "Stored") -> None:
         name = stored.key.removeprefix(prefix)
-        if target.size(name) != stored.size_bytes:
-            target.write(name, store.read(stored.key))
-        yield Progress("get", number, len(found), "files", name)
+        is_there = target.size(name) == stored.size_bytes
+        # What is named by its item never changes. What lies right in a stage's folder may, as the
+        # best snapshot of a training that goes on: it has as many bytes as the one before.
+        is_items = stored.key.removeprefix(ours).count("/") > 1
+        if is_there and is_items:
+            return
+        gone = contextlib.suppress(NotFoundError)  # since it was listed, as old checkpoints go
+        with gone, alone if stored.size_bytes > LARGE_BYTES else contextlib.nullcontext():
+            data = store.read(stored.key)
+            if not is_there or target.read(name) != data:
+                target.write(name, data)
+
+    yield Progress("get", 0, len(found), "files")
+    for number, (stored, _) in enumerate(each(copy, found, COPIERS), 1):
+        yield Progress("get", number, len(found), "files", stored.key.removeprefix(prefix))
     with contextlib.suppress(OSError):  # a folder for people: leave nothing of ours in it
         (folder / TEMPORARY).rmdir()
 
@@ -297,4 +317,4 @@ def _tell(message: str, error: BaseException) -> None:
         import traceback
 
         traceback.print_exception(error)
-    sys.stderr.write(visible(f"mray: {message}\n"))
+    sys.stderr.write(f"mray: {visible(message)}\n")

@@ -22,6 +22,7 @@ from machineray.cli.shared import (
     say,
 )
 from machineray.errors import ClusterError, ConfigurationError, NotFoundError, UsageError
+from machineray.markup import visible
 from machineray.stages import STAGES, TOOLS, tool_named
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def row_lines(row: "Row") -> list[str]:
     lines = [line.rstrip()]
     if row.why:
         lines.append(f"    {row.why}")
-    lines += [f"    refused  {reason}" for reason in row.reasons[:REASONS_SHOWN]]
+    lines += [f"    refused  {visible(reason)}" for reason in row.reasons[:REASONS_SHOWN]]
     if len(row.reasons) > REASONS_SHOWN:
         lines.append(f"    … and {len(row.reasons) - REASONS_SHOWN} more (-o json has them)")
     return lines

@@ -125,7 +125,7 @@ def _fill(path: Path, shape: Shape, pictures: Iterable[tuple[str, NDArray[np.uin
             file.write(pixels.transpose(2, 0, 1).tobytes())
             ids.append(name)
     if len(ids) != shape[0]:
-        raise InputError(f"{len(ids)} pictures, not {shape[0]}")
+        raise InputError(f"{len(ids)} pictures, not {shape[0]}: augment in a new run")
     return ids
 
 

@@ -71,6 +71,9 @@ class Origin:
     device: str | None = None  # of torch, on which it was drawn; another moves levels by one
     credits: Mapping[str, Any] | None = None
     """A summary of the paintings that the network learned from; JSON-serialisable."""
+    mixed_with: int | None = None
+    """The seed whose style it has from `from_layer` on."""
+    from_layer: int | None = None
 
 
 @dataclass(frozen=True)
@@ -148,11 +151,14 @@ def artwork_sidecar(
         "id": origin.id,
         "sha256": hashlib.sha256(data).hexdigest(),
         "format": settings.format,
+        "quality": None if settings.format == "png" else settings.quality,
         "width": width,
         "height": height,
         "dpi": settings.dpi,
         "print_cm": [round(side / settings.dpi * CM_PER_INCH, 2) for side in (width, height)],
         "seed": origin.seed,
+        "mixed_with": origin.mixed_with,
+        "from_layer": origin.from_layer,
         "psi": origin.psi,
         "snapshot_sha256": origin.snapshot_sha256,
         "drawn_on": origin.device,
@@ -160,7 +166,8 @@ def artwork_sidecar(
             "width_by_height": round(width / height, 6),
             "from": "paintings" if is_aspect_drawn else "sample",
         },
-        "noise": {"sigma_levels": round(settings.noise_sigma, 6), "seed": origin.seed},
+        # Every digit: one picture in hundreds has a value that rounds otherwise without.
+        "noise": {"sigma_levels": settings.noise_sigma, "seed": origin.seed},
         "upscale": _upscale_sidecar(settings) if is_upscaled else None,
         "versions": {"machineray": __version__} | _versions(packages),
         "licence": LICENCE | ({"remark": WEIGHTS_REMARK} if is_upscaled else {}),

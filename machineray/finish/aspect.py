@@ -21,16 +21,16 @@ def sample_aspect(seed: int, aspects: Sequence[float]) -> float:
 
     u is the first number of PCG64(SeedSequence(seed, spawn_key=(1,))), uniform in [0, 1). The
     inverse is linear between order statistics (quantile definition 7 of Hyndman & Fan 1996), so
-    the smallest and the largest of `aspects` bound it. Their order does not matter.
+    the smallest and the largest of `aspects` bound it. Their order does not matter, and what is
+    not between 1/100 and 100 does not count: of a handscroll's shape hardly a pixel would be left.
 
     Raises:
-        InputError: no aspects, or one that is not between 1/100 and 100.
+        InputError: no aspects.
     """
     values = np.asarray(aspects, dtype=np.float64)
+    values = values[(values >= 1 / WIDEST) & (values <= WIDEST)]
     if not values.size:
         raise InputError("aspect: no paintings to take it from: run augment, or use --aspect keep")
-    if not np.all((values >= 1 / WIDEST) & (values <= WIDEST)):
-        raise InputError("aspect: a painting's width / height is not between 1/100 and 100")
     stream = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(ASPECT_STREAM,)))
     return float(np.quantile(values, np.random.Generator(stream).random()))
 

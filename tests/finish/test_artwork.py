@@ -11,9 +11,11 @@ from PIL import ExifTags, Image, ImageCms
 from machineray.errors import InputError, UsageError
 from machineray.finish.artwork import FinishSettings, Origin, finish_picture
 from machineray.finish.encoding import encode_artwork, srgb_profile
+from machineray.finish.noise import SEED_SIGMA, add_noise
 from machineray.imaging import Format
 
 ORIGIN = Origin("seed000004", 4, "ab" * 32, 0.7, "cpu", {"paintings": 48, "artists": ["Klee"]})
+LANCZOS = Image.Resampling.LANCZOS
 FORMATS: list[Format] = ["png", "jpeg", "webp"]
 
 
@@ -101,12 +103,29 @@ def test_sidecar_says_all() -> None:
     assert sidecar["drawn_on"] == "cpu"
     assert sidecar["print_cm"] == [1.08, 1.08]
     assert sidecar["aspect"] == {"width_by_height": 1.0, "from": "sample"}
-    assert sidecar["noise"] == {"sigma_levels": 7.589466, "seed": 4}
+    assert sidecar["noise"] == {"sigma_levels": SEED_SIGMA, "seed": 4}
     assert sidecar["upscale"]["engine"] == "torch"
     assert sidecar["upscale"]["weights_sha256"].startswith("433081793be0")
     assert set(sidecar["versions"]) == {"machineray", "numpy", "pillow", "torch"}
     assert "DIV2K" in sidecar["licence"]["remark"]
     assert sidecar["credits"]["artists"] == ["Klee"]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_it_is_made_again_from_the_sample_and_its_sidecar(format: Format) -> None:
+    settings = FinishSettings(noise_sigma=SEED_SIGMA / 8, scale=1, format=format, quality=80)
+    told = json.loads(json.dumps(finish_picture(sample(64), settings, ORIGIN, [0.7]).sidecar))
+    shaped = Image.fromarray(sample(64)).resize((told["width"], told["height"]), LANCZOS)
+    noise = told["noise"]
+    assert noise["sigma_levels"] == settings.noise_sigma  # to the last digit
+    again = encode_artwork(
+        add_noise(np.asarray(shaped), noise["seed"], noise["sigma_levels"]),
+        told["format"],
+        dpi=told["dpi"],
+        quality=told["quality"] or 95,
+        software=f"MachineRay {told['versions']['machineray']}",
+    )
+    assert hashlib.sha256(again).hexdigest() == told["sha256"]
 
 
 def test_without_super_resolution() -> None:

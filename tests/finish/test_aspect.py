@@ -52,7 +52,11 @@ def test_reshaped(aspect: float, shape: tuple[int, int, int]) -> None:
     assert stretched[:, half + 8 :].min() > 247
 
 
-@pytest.mark.parametrize("aspects", [[], [0.0], [1.0, float("nan")], [1000.0], [-1.0]])
+def test_a_handscroll_does_not_count() -> None:
+    assert sample_aspect(1, [0.5, 3000.0, 1.5, 0.001]) == sample_aspect(1, [0.5, 1.5])
+
+
+@pytest.mark.parametrize("aspects", [[], [0.0], [float("nan")], [1000.0], [-1.0]])
 def test_refuses_senseless_aspects(aspects: list[float]) -> None:
     with pytest.raises(InputError, match="aspect"):
         sample_aspect(1, aspects)

@@ -187,6 +187,13 @@ def test_one_file_under_two_names_is_one_painting(tmp_path: Path) -> None:
     assert (row["file"], row["copies"]) == ("a.jpg", ["b/c.jpg"])
 
 
+def test_of_a_picture_and_its_copy_the_one_with_credits_counts(tmp_path: Path) -> None:
+    files = {"a copy.jpg": JPEG, "a.jpg": JPEG, "catalog.csv": b"file,artist\na.jpg,Klee\n"}
+    job, _ = run(tmp_path / "root", fill(tmp_path / "in", files))
+    (row,) = job.output.catalog()
+    assert (row["file"], row["copies"], row["artist"]) == ("a.jpg", ["a copy.jpg"], "Klee")
+
+
 def test_the_same_again_does_nothing_and_another_folder_is_refused(tmp_path: Path) -> None:
     folder = fill(tmp_path / "in", {"a.jpg": JPEG})
     run(tmp_path / "root", folder)

@@ -8,7 +8,9 @@ from PIL import Image
 
 import jobs.gallery
 from jobs import Job
-from machineray.errors import InputError
+from jobs.finish import Upscale, finish
+from jobs.gallery import gallery
+from machineray.errors import InputError, UsageError
 
 
 @pytest.fixture
@@ -39,3 +41,31 @@ def test_a_painting_that_cannot_be_read_is_named(job: Job, tmp_path: Path) -> No
     (tmp_path / "1.jpg").write_bytes(b"\xff\xd8\xff nothing more")
     with pytest.raises(InputError, match=r"1\.jpg: "):
         jobs.gallery._credits(job, ROWS)
+
+
+def test_only_what_is_on_the_sheet_is_kept_for_it(
+    two_pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs.gallery, "ON_SHEET", 1)
+    list(finish(Job("finish", "r", str(tmp_path), str(two_pictures)), upscale=Upscale.none))
+    job = Job("gallery", "r", str(tmp_path), workers=2)
+    list(gallery(job))
+    assert [row["id"] for row in job.output.catalog()] == ["p0", "p1"]
+    folder = tmp_path / "runs/r/gallery"
+    assert [path.name for path in (folder / "sheet").iterdir()] == ["p0.png"]
+    with Image.open(folder / "contact-sheet.png") as sheet:
+        assert sheet.width > sheet.height
+
+
+def test_what_is_not_listed_is_not_promised() -> None:
+    shipped = {"credits": {"artists": {"Paul Klee": 3, "Sonia Delaunay": 1}}}
+    assert jobs.gallery._learned(shipped, ROWS) == jobs.gallery.LISTED
+    told = "What they were learned from is not listed here (paintings by Paul Klee, Sonia Delaunay)"
+    assert jobs.gallery._learned(shipped, []).startswith(told)
+    assert "is not listed here: its rights" in jobs.gallery._learned({}, [])
+
+
+@pytest.mark.parametrize("place", ["a-folder", "r/generate"])
+def test_what_are_no_artworks_is_not_hung(place: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"--input {place}: gallery hangs what RUN/finish"):
+        list(gallery(Job("gallery", "r", str(tmp_path), place)))

@@ -13,6 +13,7 @@ from jobs.generate import generate
 from jobs.train import train
 from machineray.devices import drawing_device
 from machineray.errors import InputError, NotFoundError, UsageError
+from machineray.log import Progress
 
 pytestmark = pytest.mark.xdist_group("generate")  # one network for all
 
@@ -75,6 +76,18 @@ def test_batch_changes_no_byte(root: Path) -> None:
     alone = pictures(root, "alone", seeds="0-5", batch=1)
     assert alone == pictures(root, "four", seeds="0-5", batch=4)
     assert alone == pictures(root, "all", seeds="0-5", batch=100)
+
+
+def test_the_network_is_read_once(root: Path, snapshot: Path) -> None:
+    job = Job(stage="generate", run="once", root=str(root), input="t/train")
+    events = generate(job, seeds="0-39")  # of two indexes
+    next(event for event in events if isinstance(event, Progress) and event.done)
+    aside = snapshot.rename(snapshot.with_suffix(".aside"))
+    try:
+        list(events)
+    finally:
+        aside.rename(snapshot)
+    assert len(job.output.catalog()) == 40
 
 
 def test_psi_changes_the_pictures(root: Path) -> None:

@@ -113,6 +113,9 @@ def test_mixing_draws_a_picture_a_layer_between_two_seeds(root: Path, network: s
     assert {Path(row["key"]).stem for row in found} == {row["id"] for row in found}
     drawn = {pixels(root / row["key"]).tobytes() for row in (*found, *rows(plain))}
     assert len(drawn) == len(found) + 2
+    list(finish(Job("finish", f"mix-{network}", str(root)), upscale=Upscale.none))
+    told = json.loads((folder.parent / f"finish/artworks/{found[0]['id']}.json").read_bytes())
+    assert (told["seed"], told["mixed_with"], told["from_layer"]) == (3, 5, 1)
     default = done(root, generate, f"half-{network}", network, mix="3,5")
     assert [row["from_layer"] for row in rows(default)] == [1 if network == "light" else 4]
 

@@ -62,6 +62,14 @@ def test_a_file_with_the_longest_name_is_curated(tmp_path: Path) -> None:
     assert pictures(job).rows[0]["id"] == row["id"]
 
 
+def test_what_a_mac_leaves_beside_pictures_is_none(tmp_path: Path) -> None:
+    for name in ("a.jpg", "._a.jpg", "__MACOSX/b.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = pictures(Job("finish", "t", str(tmp_path / "root"), str(tmp_path)))
+    assert [row["id"] for row in found.rows] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
