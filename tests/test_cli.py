@@ -289,6 +289,14 @@ def test_a_wrong_command_line_is_refused_with_its_usage(arguments: tuple[str, ..
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [(("stauts",), "status"), (("run", "wlak"), "walk"), (("submit", "pipelin"), "pipeline")],
+)
+def test_a_typo_is_told_what_was_meant(arguments: tuple[str, ...], meant: str) -> None:
+    assert f"Did you mean '{meant}'?" in mray(*arguments).stderr
+
+
 def test_bad_input_is_refused_item_by_item(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()

@@ -26,13 +26,13 @@ from machineray.cli.shared import (
     As,
     Context,
     Format,
+    JobGroup,
     Namespace,
     ProfileName,
     Root,
     answer,
     chosen_root,
     command_of,
-    job_names,
     open_profile_cluster,
     placed,
 )
@@ -64,12 +64,12 @@ class Commands(TyperGroup):
             raise Interrupted("interrupted; the same command goes on from here") from error
 
 
-class JobGroup(TyperGroup):
-    """`mray run`: one command a job, imported when it is asked for."""
+class RunGroup(JobGroup):
+    """`mray run`: one command a job."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The pipeline, the stages in their order, and the tools."""
-        return [*job_names(), *(tool.name for tool in TOOLS)]
+        return [*super().list_commands(ctx), *(tool.name for tool in TOOLS)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command made of the job's own signature; None when there is no such job."""
@@ -102,7 +102,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-run_app = typer.Typer(cls=JobGroup, no_args_is_help=True, rich_markup_mode=None)
+run_app = typer.Typer(cls=RunGroup, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(run_app, name="run", help="Run the pipeline or one stage on this machine.")
 submit_app = typer.Typer(cls=SubmitGroup, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(submit_app, name="submit", help="Run the pipeline or one stage in a cluster.")

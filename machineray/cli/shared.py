@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from machineray.stages import STAGES
 
@@ -44,9 +45,17 @@ Namespace = Annotated[
 ]
 
 
-def job_names() -> list[str]:
-    """What `run` and `submit` know: the pipeline and the stages, in their order."""
-    return ["pipeline", *(stage.name for stage in STAGES)]
+class JobGroup(TyperGroup):
+    """A group with a command a job, imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The pipeline and the stages, in their order."""
+        return ["pipeline", *(stage.name for stage in STAGES)]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As typer does, which looks for what a typo meant among `commands`."""
+        self.commands = dict.fromkeys(self.list_commands(ctx))  # type: ignore[arg-type]
+        return super().resolve_command(ctx, args)
 
 
 def command_of(name: str, function: Callable[..., None]) -> Any:
