@@ -18,7 +18,7 @@ from machineray.devices import drawing_device
 from machineray.errors import InputError, UsageError
 from machineray.log import Event
 from machineray.rows import Rows
-from machineray.runs import Plan, Row, StageRun, json_bytes, sha256_of
+from machineray.runs import Plan, Row, json_bytes, named_stage, sha256_of
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
 # The grain of 2020 was made for squares of this side; smaller ones get as much less of it.
@@ -161,12 +161,8 @@ def finish(
 def _paintings(source: Pictures) -> Sequence[Row]:
     """What the network behind the samples learned from: rows of augment's catalog, or none."""
     plan = source.stage.plan() if source.stage else None
-    name = plan.input.get("paintings") if plan else None
-    if not name:
-        return []
-    run, _, stage = name.partition("/")
-    found = StageRun(source.store, run, stage)
-    return found.catalog() if found.is_complete() else []
+    found = named_stage(source.store, plan.input.get("paintings")) if plan else None
+    return found.catalog() if found and found.is_complete() else []
 
 
 def known_credits(source: Pictures) -> dict[str, Any] | None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs import Job, main
-from jobs.pictures import Pictures, pictures, read_picture
+from jobs.pictures import input_stage, pictures, read_picture
 from machineray import __version__
-from machineray.errors import InputError
+from machineray.errors import InputError, UsageError
 from machineray.log import Event
-from machineray.runs import Plan, Row, StageRun, json_lines, parsed_lines
+from machineray.runs import Plan, Row, StageRun, json_lines, named_stage, parsed_lines
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
 if TYPE_CHECKING:
@@ -21,14 +21,19 @@ if TYPE_CHECKING:
     from machineray.gallery.rooms import Credit, Progress
 
 LICENCE = (
-    "Yes. MachineRay claims nothing in these pictures: print them, sell them, change them, share "
-    "them. Its own code is under the Apache License 2.0, and no part of it is under a "
-    "non-commercial one.",
-    "They were learned from the paintings below, whose painters died long enough ago that the "
-    "works are in the public domain where the catalogue says so. What protection a picture made "
-    "by a machine has differs from country to country; nobody else's rights are bought with it.",
+    "Yes, as far as it is MachineRay's to say. It claims nothing in these pictures: print them, "
+    "sell them, change them, share them. Its own code is under the Apache License 2.0, and no part "
+    "of it is under a non-commercial one."
+)
+RIGHTS = (
+    "Where rights are unknown or not proven, they are yours to find out before you sell. What "
+    "protection a picture made by a machine has differs from country to country; nobody else's "
+    "rights are bought with it."
+)
+UNTOLD = "What these pictures come from is not told here: its rights are yours to know."
+ENLARGED = (
     "The super-resolution network (idealo RRDN, Apache-2.0) was trained on DIV2K, whose own terms "
-    "speak of academic research: a printer's lawyer may want to know.",
+    "speak of academic research: a printer's lawyer may want to know."
 )
 
 BEGAN = (
@@ -51,6 +56,12 @@ def gallery(
     ] = 1000,
 ) -> Iterator[Event]:
     """Make the gallery: one static page with every artwork, how it was learned, and the credits."""
+    finish = input_stage(job)
+    if finish is None or finish.stage != "finish":
+        raise UsageError(
+            f"--input {job.input}: gallery reads RUN/finish; of other pictures first: "
+            f"mray run finish --run NAME --input {job.input}"
+        )
     source = pictures(job)
     step = max(1, -(-len(source.rows) // limit))
     rows = {row["id"]: row for row in source.rows[::step]}
@@ -78,39 +89,41 @@ def gallery(
             yield Refused(item, str(value)) if isinstance(value, InputError) else value
 
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
-        yield from _page(job, source, title, records)
+        yield from _page(job, finish, title, records)
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
 
 
 def _page(
-    job: Job, source: Pictures, title: str, records: list[Row]
+    job: Job, finish: StageRun, title: str, records: list[Row]
 ) -> Iterator[tuple[str, bytes]]:
     """The page and the pictures that belong to it as a whole."""
+    from machineray.collect.credits import credit_words
     from machineray.gallery.page import Colophon, gallery_page
 
-    stage = source.stage
-    generate = stage.sibling("generate") if stage else None
-    plan = generate.plan() if generate else None
-    made_by = str(plan.input["from"]) if plan else ""
-    paintings = _catalog_named(job, plan.input.get("paintings") if plan else None)
-    train = _stage_named(job, made_by) if made_by.endswith("/train") else None
-    progress, training_files = _progress(train, len(paintings)) if train else (None, {})
+    finished = finish.plan()
+    upscale, drawn = (finished.arguments["upscale"], finished.input) if finished else ("4", {})
+    generate = named_stage(job.store, drawn.get("from"))  # None: any pictures were finished
+    plan = generate.plan() if generate and generate.stage == "generate" else None
+    origin = plan.input if plan else {}
+    train = named_stage(job.store, origin.get("from"))  # None: a snapshot's file
+    painted = named_stage(job.store, origin.get("paintings"))
+    paintings = painted.catalog() if painted and painted.is_complete() else []
+    progress, training_files = _progress(train, paintings) if train else (None, {})
     credits, credit_files = _credits(job, paintings)
     yield from {**training_files, **credit_files}.items()
     yield "contact-sheet.png", _sheet(job, records)
-    run = made_by.partition("/")[0] or job.run
+    told = list(credit_words(origin.get("credits"))) or [UNTOLD]
+    more = f"{train.name} --seeds 1000-1099 --run {train.run[:27]}-more" if train else ""
     page = gallery_page(
         title,
         [_work(row, job.run) for row in records],
         colophon=Colophon(
-            __version__,
-            job.run,
-            f"mray run pipeline --trained {run}/train --seeds 1000-1099 --run {run[:27]}-more",
+            __version__, job.run, f"mray run pipeline --trained {more}" if more else ""
         ),
         progress=progress,
         credits=credits,
-        licence_text=LICENCE,
+        licence_text=[LICENCE, *told, RIGHTS, *([ENLARGED] if upscale != "none" else [])],
     )
     yield "index.html", page.encode()
     yield "catalog.jsonl", json_lines(records)
@@ -141,16 +154,6 @@ def _beside(key: str, run: str) -> str:
     return f"../{key.removeprefix(inside)}" if key.startswith(inside) else f"../../../{key}"
 
 
-def _stage_named(job: Job, name: str) -> StageRun:
-    run, _, stage = name.partition("/")
-    return StageRun(job.store, run, stage)
-
-
-def _catalog_named(job: Job, name: Any) -> Sequence[Row]:
-    stage = _stage_named(job, name) if name else None
-    return stage.catalog() if stage and stage.is_complete() else []
-
-
 def _sheet(job: Job, records: list[Row]) -> bytes:
     """One picture of all works (at most 120 of them)."""
     from machineray.gallery.sheet import contact_sheet
@@ -163,8 +166,9 @@ def _sheet(job: Job, records: list[Row]) -> bytes:
     return encode(contact_sheet(images), "png")
 
 
-def _progress(train: StageRun, paintings: int) -> tuple["Progress", dict[str, bytes]]:
+def _progress(train: StageRun, paintings: Sequence[Row]) -> tuple["Progress", dict[str, bytes]]:
     """How the network learned, and the grids as files beside the page."""
+    from machineray.dataset.store import held_out
     from machineray.gallery.rooms import Grid, Progress
     from machineray.imaging import decode, encode
 
@@ -176,13 +180,16 @@ def _progress(train: StageRun, paintings: int) -> tuple["Progress", dict[str, by
         grid_files[file] = encode(image, "webp", quality=85)
         grids.append(Grid(snapshot["nimg"] / 1000, _picture(file, image.width, image.height)))
     plan = train.plan()
-    is_begun = bool(plan and plan.arguments.get("init"))
+    arguments = plan.arguments if plan else {}
+    is_begun = bool(arguments.get("init"))
+    others = held_out([row["id"] for row in paintings], arguments.get("held_out", 0.0))
     last: Row = rows[-1] if rows else {"kimg": 0.0, "seconds_total": 0.0, "machine": "this machine"}
     progress = Progress(
         kimg=last["kimg"],
         seconds=last["seconds_total"],
         machine=last["machine"],
-        paintings=paintings,
+        paintings=len(paintings) - len(others),
+        held_out=len(others),
         grids=grids,
         metrics=rows,
         began=BEGAN if is_begun else "",

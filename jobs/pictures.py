@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs import Job
 from machineray.errors import InputError, NotFoundError, UsageError
-from machineray.runs import CACHE, Row, StageRun, json_bytes, sha256_of
-from machineray.stages import STAGES, TOOLS
+from machineray.runs import CACHE, Row, StageRun, json_bytes, named_stage, sha256_of
 from machineray.storage import FolderStore, Store, Stored, open_store, read_file
 
 if TYPE_CHECKING:
@@ -49,11 +48,7 @@ def input_stage(job: Job) -> StageRun | None:
     """The stage that --input names, or the stage before; None when --input is a place."""
     if job.input is None:
         return job.output.sibling(job.row.needs[0])
-    run, slash, stage = job.input.partition("/")
-    known = {row.name for row in (*STAGES, *TOOLS)}
-    if slash and stage in known and re.fullmatch(r"[-a-z0-9]+", run):
-        return StageRun(job.store, run, stage)
-    return None
+    return named_stage(job.store, job.input)
 
 
 def pictures(job: Job) -> Pictures:

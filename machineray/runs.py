@@ -23,6 +23,7 @@ from typing import Any
 
 from machineray.errors import InputError, NotFoundError, StorageError, UsageError
 from machineray.rows import Rows, row_bytes
+from machineray.stages import STAGES, TOOLS
 from machineray.storage import Store
 
 ALL = "all"
@@ -334,6 +335,13 @@ class StageRun:
             raise InputError(
                 f"{self.key(name)}: damaged ({error}); remove it and run the stage again"
             ) from error
+
+
+def named_stage(store: Store, name: str | None) -> StageRun | None:
+    """The stage that is called RUN/STAGE; None for all other words, such as a folder's."""
+    run, _, stage = (name or "").partition("/")
+    is_stage = _RUN_NAME.fullmatch(run) and stage in {row.name for row in (*STAGES, *TOOLS)}
+    return StageRun(store, run, stage) if is_stage else None
 
 
 def settle_run(store: Store, run: str, value: Mapping[str, Any]) -> None:

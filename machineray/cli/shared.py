@@ -54,7 +54,7 @@ class JobGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """As typer does, which looks for what a typo meant among `commands`."""
-        self.commands = dict.fromkeys(self.list_commands(ctx))  # type: ignore[arg-type]
+        self.commands = dict.fromkeys(self.list_commands(ctx))  # type: ignore[assignment]
         return super().resolve_command(ctx, args)
 
 

@@ -1,6 +1,7 @@
 """Whom the page credits: every painting, the first of them with a small picture."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 import jobs.gallery
 from jobs import Job
-from machineray.errors import InputError
+from machineray.errors import InputError, UsageError
 
 
 @pytest.fixture
@@ -39,3 +40,9 @@ def test_a_painting_that_cannot_be_read_is_named(job: Job, tmp_path: Path) -> No
     (tmp_path / "1.jpg").write_bytes(b"\xff\xd8\xff nothing more")
     with pytest.raises(InputError, match=r"1\.jpg: "):
         jobs.gallery._credits(job, ROWS)
+
+
+@pytest.mark.parametrize("input", ["klee/generate", "klee/collect", "pictures"])
+def test_only_finished_pictures_are_hung(job: Job, input: str) -> None:
+    with pytest.raises(UsageError, match=f"mray run finish --run NAME --input {input}"):
+        list(jobs.gallery.gallery(replace(job, input=input)))
