@@ -93,10 +93,11 @@ def pipeline(
     job = replace(job, run=checked_run(run or default_run(request)))
     if init:
         read_snapshot(init)  # that it is missing is told now
-    settle_run(job.store, job.run, description(job.run, request))
     for step in todo:
         job_function = function_of(step.stage)
         yield from job_function(replace(job, stage=step.stage, input=step.input), **step.options)
+        if step is todo[0]:  # not before: a mistake leaves no run
+            settle_run(job.store, job.run, description(job.run, request))
     page = job.output.sibling("gallery").key("index.html")
     yield Note(f"\nThe gallery: {job.store.url}/{page}")
 

@@ -15,6 +15,7 @@ Only a marker means done. Nothing else keeps state: no database, no lock.
 import hashlib
 import json
 import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -28,7 +29,6 @@ from machineray.storage import Store
 
 ALL = "all"
 CACHE = "cache/"  # of answers of sites, see jobs/crawling.py
-NEW_RUN = "begin a new run with --run NAME"
 # A run's name becomes part of the name of a Job (63 characters with stage, hash and index).
 _RUN_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?")
 
@@ -199,18 +199,22 @@ class StageRun:
 
         UsageError tells what differs: a run's stage is planned once, with one set of arguments.
         """
-        data = wanted.to_json()
-        if not self._has_plan(data):
+        data, source = wanted.to_json(), wanted.input.get("from")
+        alone = f" (this stage alone: --input {source})" if named_stage(self.store, source) else ""
+        way_out = f"begin a new run with --run NAME{alone}"
+        if not self._has_plan(data, way_out):
             self.store.create(self.key("plan.json"), data)
-            if not self._has_plan(data):  # what counts is what is there: somebody may be first
+            if not self._has_plan(
+                data, way_out
+            ):  # what counts is what is there: somebody may be first
                 raise StorageError(f"{self.name}: the plan was written and cannot be read back")
         return wanted
 
-    def check_plan(self, wanted: Plan, way_out: str = NEW_RUN) -> None:
+    def check_plan(self, wanted: Plan, way_out: str) -> None:
         """UsageError with what differs, and the way out, when another plan is there already."""
         self._has_plan(wanted.to_json(), way_out)
 
-    def _has_plan(self, data: bytes, way_out: str = NEW_RUN) -> bool:
+    def _has_plan(self, data: bytes, way_out: str) -> bool:
         """Whether this plan is there, False when none is; UsageError when it is another."""
         try:
             there = self.read("plan.json")
@@ -420,6 +424,10 @@ def _unranged(items: Sequence[Any] | str) -> Sequence[Any]:
     return range(int(first), int(last) + 1)
 
 
+_brief = reprlib.Repr()
+_brief.maxdict, _brief.maxstring = 0, 200  # whole paths, but not the credits of a museum
+
+
 def _differences(old: Plan, new: Plan) -> Iterator[str]:
     """Sentences on how two plans differ; none when they are equal."""
     for what, before, after in (
@@ -428,7 +436,8 @@ def _differences(old: Plan, new: Plan) -> Iterator[str]:
     ):
         for name in sorted({*before, *after}):
             if before.get(name) != after.get(name):
-                yield f"{what}{name} was {before.get(name)!r}, now {after.get(name)!r}"
+                was, now = map(_brief.repr, (before.get(name), after.get(name)))
+                yield f"{what}{name} {'differ' if was == now else f'was {was}, now {now}'}"
     if old.input == new.input and list(map(list, old.indexes)) != list(map(list, new.indexes)):
         before_items = {json.dumps(item) for items in old.indexes for item in items}
         after_items = {json.dumps(item) for items in new.indexes for item in items}

@@ -26,6 +26,10 @@ MRAY = str(Path(sys.executable).with_name("mray"))
 HEAVY = ("torch", "numpy", "PIL", "boto3", "kubernetes", "rich", "pydantic")
 HELP_OF_TYPER = 2.5  # times the CPU time that importing typer takes
 AGAIN = ("--input", "klee/collect", "--resolution", "64")
+OTHERWISE = (
+    "give the same again, or begin a new run with --run NAME (this stage alone: --input "
+    "klee/collect)"
+)
 JOBS = ("pipeline", *(stage.name for stage in (*STAGES, *TOOLS)))
 
 
@@ -254,7 +258,7 @@ def run(stage: str, *own: str | Path, run: str = "new") -> tuple[str | Path, ...
         (run("curate"), 3, "new/collect is not complete"),
         (run("generate", "--seeds", "1-9", "--snapshot", "s"), 3, "no such file"),
         (run("train", "--preset", "huge", run="klee"), 2, "--preset huge: no such preset"),
-        (run("augment", *AGAIN, run="klee"), 2, "resolution was 32, now 64"),
+        (run("augment", *AGAIN, run="klee"), 2, "resolution was 32, now 64; " + OTHERWISE),
         (run("augment", "--index", "3", "--of", "2"), 2, "index counts from 0 to of - 1"),
         (("run", "pipeline", "--preset", "huge"), 2, "--preset huge: no such preset"),
         (("run", "pipeline", "--seeds", "9-1"), 2, "'9-1' ends before it begins"),
@@ -269,6 +273,7 @@ def test_one_line_says_what_is_wrong(
 ) -> None:
     ended = mray(*arguments, cwd=tmp_path, MRAY_ROOT=str(root))
     assert words in one_line(ended, exit_code)
+    assert [path.name for path in (root / "runs").iterdir()] == ["klee"]  # no run of a mistake
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,10 @@ def test_a_plan_is_settled_once(stage: StageRun) -> None:
         (Plan("unframe", {"quality": 90}, PLAN.input, PLAN.indexes), "quality was 95, now 90"),
         (Plan("unframe", PLAN.arguments, {**PLAN.input, "sha256": "1"}, []), "input sha256"),
         (Plan("unframe", PLAN.arguments, PLAN.input, [["a"], ["d"]]), "1 new, 2 gone"),
+        (
+            Plan("unframe", PLAN.arguments, {**PLAN.input, "credits": {"n": 9}}, PLAN.indexes),
+            "input credits was None, now {...};",
+        ),
     ],
 )
 def test_another_plan_is_refused_with_the_difference(
