@@ -39,7 +39,11 @@ if TYPE_CHECKING:
 
 # Options of the pipeline, too.
 PresetName = Annotated[
-    str, typer.Option(help="tiny, sketch, demo, paintings256, 512, 1024, 1024f or 2048.")
+    str,
+    typer.Option(
+        help="tiny, sketch, demo; for a GPU paintings256, paintings512, paintings1024, "
+        "paintings1024f, paintings2048."
+    ),
 ]
 Kimg = Annotated[
     float | None, typer.Option(min=0, help="Thousand pictures to look at; default: preset's.")
@@ -245,23 +249,28 @@ def estimated(preset: "Preset", kimg: float, workers: int, how: tuple[Any, ...])
     """What a training will take, in sentences."""
     import torch
 
+    from machineray.gan.counts import counted
     from machineray.gan.estimate import estimate
     from machineray.gan.memory import memory_watched
     from machineray.gan.world import joined_world
     from machineray.markup import duration
 
     torch.set_num_threads(workers)
+    counts = counted(preset)
+    yield Note(
+        f"{preset.name}: {preset.generator} x {preset.discriminator}, {preset.size} px, "
+        f"batch {preset.batch}\n"
+        f"generator      {counts.generator_parameters / 1e6:.2f} M parameters, "
+        f"{counts.generated.gflop:.2f} GFLOP a picture drawn\n"
+        f"discriminator  {counts.discriminator_parameters / 1e6:.2f} M parameters\n"
+        f"a picture of the training: {counts.gflop:.2f} GFLOP\n"
+        "now a few steps, to time them (of large presets minutes on a CPU)"
+    )
     with joined_world() as world:
         compute = compute_of(world, preset, *how)
         with memory_watched(preset, compute):
             found = estimate(preset, compute)
     yield Note(
-        f"{preset.name}: {preset.generator} x {preset.discriminator}, {preset.size} px, "
-        f"batch {preset.batch}\n"
-        f"generator      {found.counts.generator_parameters / 1e6:.2f} M parameters, "
-        f"{found.counts.generated.gflop:.2f} GFLOP a picture drawn\n"
-        f"discriminator  {found.counts.discriminator_parameters / 1e6:.2f} M parameters\n"
-        f"a picture of the training: {found.counts.gflop:.2f} GFLOP\n"
         f"on {machine_name()} in {compute.precision}: {found.seconds_per_kimg:.1f} s/kimg, "
         f"{found.memory_gb:.1f} GB\n"
         f"{kimg:g} kimg: {duration(found.hours(kimg) * 3600)}"
