@@ -45,6 +45,7 @@ from machineray.stages import TOOLS, tool_named
 if TYPE_CHECKING:
     from machineray.config import Profile
     from machineray.doctor import Check
+    from machineray.storage import Store, Stored
 
 
 class Commands(TyperGroup):
@@ -146,7 +147,7 @@ def list_objects(
     output: As = Format.text,
 ) -> None:
     """List the runs, the stages of a run, or the objects of a stage."""
-    from machineray.runs import checked_run, run_names
+    from machineray.runs import run_names
     from machineray.storage import open_store
 
     store = open_store(chosen_root(root))
@@ -156,14 +157,20 @@ def list_objects(
             typer.echo(f"no runs in {store.url} yet; begin one: mray run pipeline FOLDER", err=True)
         answer(output, names, names)
         return
+    rows = [{"key": name, "size_bytes": stored.size_bytes} for name, stored in _there(store, what)]
+    answer(output, ["{size_bytes:>12,}  {key}".format(**row) for row in rows], rows)
+
+
+def _there(store: "Store", what: str) -> "list[tuple[str, Stored]]":
+    """(name in it, object) of all that a run or one of its stages holds; NotFoundError if none."""
+    from machineray.runs import checked_run
+
     run, _, stage = what.rstrip("/").partition("/")
-    checked_run(run)
-    prefix = f"runs/{run}/{tool_named(stage).name}/" if stage else f"runs/{run}/"
-    rows = [(stored.key.removeprefix(prefix), stored.size_bytes) for stored in store.list(prefix)]
-    if not rows:
+    prefix = f"runs/{checked_run(run)}/" + (f"{tool_named(stage).name}/" if stage else "")
+    found = [(stored.key.removeprefix(prefix), stored) for stored in store.list(prefix)]
+    if not found:
         raise NotFoundError(f"{what}: nothing there; `mray ls` lists the runs")
-    lines = [f"{size:>12,}  {key}" for key, size in rows]
-    answer(output, lines, [{"key": key, "size_bytes": size} for key, size in rows])
+    return found
 
 
 @app.command()
@@ -201,18 +208,12 @@ def get(
 
 def _copied(what: str, folder: Path, root: str) -> Iterator[Any]:
     from machineray.log import Progress
-    from machineray.runs import checked_run
     from machineray.storage import TEMPORARY, FolderStore, open_store
 
     store, target = open_store(root), FolderStore(folder)
-    run, _, stage = what.rstrip("/").partition("/")
-    prefix = f"runs/{checked_run(run)}/" + (f"{tool_named(stage).name}/" if stage else "")
-    found = list(store.list(prefix))
-    if not found:
-        raise NotFoundError(f"{what}: nothing there; `mray ls` lists the runs")
+    found = _there(store, what)
     yield Progress("get", 0, len(found), "files")
-    for number, stored in enumerate(found, 1):
-        name = stored.key.removeprefix(prefix)
+    for number, (name, stored) in enumerate(found, 1):
         if target.size(name) != stored.size_bytes:
             target.write(name, store.read(stored.key))
         yield Progress("get", number, len(found), "files", name)

@@ -23,7 +23,6 @@ class Format(StrEnum):
     json = "json"
 
 
-DEFAULT_ROOT = "mray-data"
 Root = Annotated[
     str | None,
     typer.Option(
@@ -81,6 +80,8 @@ def say(text: str) -> None:
 
 def chosen_root(root: str | None, profile: "Profile | None" = None) -> str:
     """The root that counts: the command line's, the profile's, or ./mray-data."""
+    from jobs import DEFAULT_ROOT
+
     if root is None and profile is None:
         from machineray.config import load_profile
 
