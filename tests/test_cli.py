@@ -172,6 +172,13 @@ def test_ls(root: Path) -> None:
     assert "collect" not in text
 
 
+def test_a_profiles_root_is_the_root_of_every_command(tmp_path: Path) -> None:
+    (tmp_path / "mray.toml").write_text('[profiles.default]\nroot = "elsewhere"\n')
+    assert mray("run", "collect", "--run", "x", cwd=tmp_path).returncode == 0
+    assert mray("ls", cwd=tmp_path).stdout == "x\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "mray.toml"]
+
+
 def test_ls_of_an_empty_root_says_how_to_begin(tmp_path: Path) -> None:
     ended = mray("ls", "--root", tmp_path)
     assert ended.returncode == 0

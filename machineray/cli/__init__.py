@@ -11,10 +11,9 @@ Nothing heavy is imported before the command that needs it runs.
 """
 
 import contextlib
-import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,24 +75,23 @@ class RunGroup(JobGroup):
         """The command made of the job's own signature; None when there is no such job."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        from jobs import command, function_of
+        from jobs import command, function_of, parameters, signed
 
         function = function_of(cmd_name)
-        return command_of(cmd_name, _shown(command(function)))
 
+        def start(root: str | None, **options: Any) -> None:
+            from jobs import prepare_process
+            from machineray.log import show
 
-def _shown(run_job: Callable[..., Any]) -> Callable[..., None]:
-    """The job as a command: drains its events to the terminal."""
+            prepare_process()
+            show(command(function)(root=chosen_root(root), **options))
 
-    @functools.wraps(run_job)
-    def start(**options: Any) -> None:
-        from jobs import prepare_process
-        from machineray.log import show
-
-        prepare_process()
-        show(run_job(**options))
-
-    return start
+        # Of one meaning in all commands: `status` shall find what `run` made.
+        wanted = [
+            each.replace(annotation=Root, default=None) if each.name == "root" else each
+            for each in parameters(function)
+        ]
+        return command_of(cmd_name, signed(start, function, wanted))
 
 
 app = typer.Typer(
@@ -199,7 +197,7 @@ def get(
     folder: Annotated[Path, typer.Argument(metavar="DIR")],
     root: Root = None,
 ) -> None:
-    """Copy what a run or one of its stages made to a folder; files that are there already stay."""
+    """Copy what a run or one of its stages made to a folder; files there of the same size stay."""
     from machineray.log import show
 
     show(_copied(what, folder, chosen_root(root)))

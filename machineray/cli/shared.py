@@ -27,7 +27,8 @@ Root = Annotated[
     str | None,
     typer.Option(
         envvar="MRAY_ROOT",
-        help="A folder or s3://bucket/prefix; default: the profile's, or mray-data.",
+        help="Where runs are kept: a folder or s3://bucket/prefix; default: mray-data, or the "
+        "profile's.",
     ),
 ]
 As = Annotated[Format, typer.Option("--output", "-o", help="For people, or for programs.")]
