@@ -12,7 +12,7 @@ from jobs import Job, main
 from jobs.pictures import input_stage, pictures, read_picture
 from machineray import __version__
 from machineray.errors import InputError, UsageError
-from machineray.log import Event
+from machineray.log import Event, Note
 from machineray.runs import Plan, Row, StageRun, json_lines, named_stage, parsed_lines
 from machineray.shards import Done, Outcome, Refused, Task, batches, each
 
@@ -92,6 +92,8 @@ def gallery(
         yield from _page(job, finish, title, records)
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
+    if job.output.is_complete():
+        yield Note(f"\nThe gallery: {job.store.url}/{job.output.key('index.html')}")
 
 
 def _page(
@@ -100,6 +102,7 @@ def _page(
     """The page and the pictures that belong to it as a whole."""
     from machineray.collect.credits import credit_words
     from machineray.gallery.page import Colophon, gallery_page
+    from machineray.markup import counted
 
     finished = finish.plan()
     upscale, drawn = (finished.arguments["upscale"], finished.input) if finished else ("4", {})
@@ -123,6 +126,7 @@ def _page(
         ),
         progress=progress,
         credits=credits,
+        lede="" if origin else f"{counted(len(records), 'picture')}.",
         licence_text=[LICENCE, *told, RIGHTS, *([ENLARGED] if upscale != "none" else [])],
     )
     yield "index.html", page.encode()

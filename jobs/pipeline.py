@@ -21,7 +21,7 @@ from jobs.train import Init, Kimg, PresetName, total_kimg
 from jobs.training import in_shape
 from machineray import __version__
 from machineray.errors import UsageError
-from machineray.log import Event, Note
+from machineray.log import Event
 from machineray.runs import checked_run, run_name_for, settle_run
 from machineray.seeds import parsed_seeds
 
@@ -98,8 +98,6 @@ def pipeline(
         yield from job_function(replace(job, stage=step.stage, input=step.input), **step.options)
         if step is todo[0]:  # not before: a mistake leaves no run
             settle_run(job.store, job.run, description(job.run, request))
-    page = job.output.sibling("gallery").key("index.html")
-    yield Note(f"\nThe gallery: {job.store.url}/{page}")
 
 
 def steps(request: Request) -> list[Step]:
@@ -146,6 +144,8 @@ def check(request: Request) -> None:
     beside = next((name for name, value in beginnings.items() if value), None)
     if request.trained and beside:
         raise UsageError(f"--trained takes a trained network: name no {beside} beside it")
+    if request.trained and not request.trained.endswith("/train"):
+        raise UsageError(f"--trained {request.trained}: write RUN/train: {request.trained}/train")
     if request.paintings and request.source:
         raise UsageError(f"{request.paintings} and --source: collect from one of them")
     if request.limit and not request.source:

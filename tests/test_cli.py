@@ -269,6 +269,7 @@ def run(stage: str, *own: str | Path, run: str = "new") -> tuple[str | Path, ...
         (run("augment", "--index", "3", "--of", "2"), 2, "index counts from 0 to of - 1"),
         (("run", "pipeline", "--preset", "huge"), 2, "--preset huge: no such preset"),
         (("run", "pipeline", "--seeds", "9-1"), 2, "'9-1' ends before it begins"),
+        (("run", "pipeline", "--trained", "klee"), 2, "--trained klee: write RUN/train"),
         (("run", "pipeline", "nowhere", "--preset", "tiny"), 3, "nowhere: no such folder"),
         (("run", "pipeline", "--input", "in"), 2, "mray run pipeline PAINTINGS"),
         (("run", "pipeline", "in", "--of", "2"), 2, "are a stage's"),

@@ -9,7 +9,9 @@ from PIL import Image
 
 import jobs.gallery
 from jobs import Job
+from jobs.finish import Upscale, finish
 from machineray.errors import InputError, UsageError
+from machineray.log import Note
 
 
 @pytest.fixture
@@ -40,6 +42,18 @@ def test_a_painting_that_cannot_be_read_is_named(job: Job, tmp_path: Path) -> No
     (tmp_path / "1.jpg").write_bytes(b"\xff\xd8\xff nothing more")
     with pytest.raises(InputError, match=r"1\.jpg: "):
         jobs.gallery._credits(job, ROWS)
+
+
+def test_pictures_of_no_network_are_not_called_its_own(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "3.jpg").rename(tmp_path / "pictures" / "3.jpg")
+    input = str(tmp_path / "pictures")
+    list(finish(replace(job, stage="finish", input=input), upscale=Upscale.none))
+    *_, told = jobs.gallery.gallery(job)
+    page = tmp_path / "runs" / "r" / "gallery" / "index.html"
+    assert isinstance(told, Note) and told.text.endswith(str(page))
+    assert "network" not in page.read_text().partition("<main")[2].partition("<script")[0]
+    assert jobs.gallery.UNTOLD in page.read_text()
 
 
 @pytest.mark.parametrize("input", ["klee/generate", "klee/collect", "pictures"])
