@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from machineray.log import Event, Note, Progress, Refusal, show
 
-
 LONG = "/a folder/" + "with a long name/" * 8 + "index.html"
 
 
