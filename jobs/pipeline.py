@@ -112,13 +112,8 @@ def steps(request: Request) -> list[Step]:
         chosen = in_shape(chosen, chosen_size(request.resolution), "--resolution")
     size = chosen.size
     crawl = {name: getattr(request, name) for name in ("source", "limit", "contact")}
-    collecting = (
-        Step("collect", crawl)
-        if request.source
-        else Step("collect", input=request.paintings or EXAMPLES)
-    )
     learning = [
-        collecting,
+        Step("collect", crawl) if request.source else Step("collect", input=request.paintings),
         Step("curate", {"min_side": min(size.width, size.height, 128)}),
         Step("unframe"),
         Step("augment", {"resolution": str(size)}),
