@@ -29,21 +29,17 @@ from jobs.training import (
 from machineray.collect.credits import credits_of
 from machineray.errors import UsageError
 from machineray.gan.header import header_of
+from machineray.gan.presets import PRESETS, Preset
 from machineray.log import Event, Note
 from machineray.runs import Plan, Row, json_lines, sha256_of
 from machineray.shards import Done, Outcome, Task
 
 if TYPE_CHECKING:
     from machineray.gan.compute import Compute
-    from machineray.gan.presets import Preset
 
 # Options of the pipeline, too.
 PresetName = Annotated[
-    str,
-    typer.Option(
-        help="tiny, sketch, demo; for a GPU paintings256, paintings512, paintings1024, "
-        "paintings1024f, paintings2048."
-    ),
+    str, typer.Option(help=f"One of {', '.join(preset.name for preset in PRESETS)}.")
 ]
 Kimg = Annotated[
     float | None, typer.Option(min=0, help="Thousand pictures to look at; default: preset's.")
@@ -226,7 +222,7 @@ def chosen_preset(
     aug: Augment | None,
     ada_target: float,
     ema_kimg: float | None,
-) -> "Preset":
+) -> Preset:
     """The preset of that name with what is chosen instead; UsageError for what cannot be."""
     from machineray.gan.presets import preset_named
 
@@ -245,7 +241,7 @@ def chosen_preset(
         raise UsageError(f"--preset {name} with --batch {batch}: {error}") from error
 
 
-def estimated(preset: "Preset", kimg: float, workers: int, how: tuple[Any, ...]) -> Iterator[Event]:
+def estimated(preset: Preset, kimg: float, workers: int, how: tuple[Any, ...]) -> Iterator[Event]:
     """What a training will take, in sentences."""
     import torch
 
@@ -279,7 +275,7 @@ def estimated(preset: "Preset", kimg: float, workers: int, how: tuple[Any, ...])
 
 def compute_of(
     world: Any,
-    preset: "Preset",
+    preset: Preset,
     micro_batch: int,
     precision: Precision | None,
     channels_last: bool | None,
