@@ -162,10 +162,12 @@ class FolderStore:
         if folder:
             checked_key(folder)
         with _os_errors(self.root):
-            yield from self._walk(folder, prefix)
+            yield from self._walk(folder, prefix, frozenset({self.root.resolve()}))
 
-    def _walk(self, folder: str, prefix: str) -> Iterator[Stored]:
+    def _walk(self, folder: str, prefix: str, above: frozenset[Path]) -> Iterator[Stored]:
+        """Links to folders are followed, but not back into what is being walked."""
         try:
+            here = (self.root / folder).resolve()
             with os.scandir(self.root / folder) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except (FileNotFoundError, NotADirectoryError):
@@ -174,9 +176,11 @@ class FolderStore:
             key = f"{folder}/{entry.name}" if folder else entry.name
             if entry.name == TEMPORARY:
                 continue
-            if entry.is_dir(follow_symlinks=False):
-                if key.startswith(prefix) or prefix.startswith(key + "/"):
-                    yield from self._walk(key, prefix)
+            if entry.is_dir():
+                there = Path(entry.path).resolve() if entry.is_symlink() else None
+                is_back = there and any(place.is_relative_to(there) for place in {here, *above})
+                if not is_back and (key.startswith(prefix) or prefix.startswith(key + "/")):
+                    yield from self._walk(key, prefix, above | {here})
             elif key.startswith(prefix):
                 with contextlib.suppress(FileNotFoundError):  # gone since, or a broken link
                     if entry.is_file():
