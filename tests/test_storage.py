@@ -209,7 +209,7 @@ def test_a_read_only_folder_is_said(tmp_path: Path) -> None:
             tmp_path.chmod(0o700)
 
 
-@pytest.mark.parametrize("url", ["s3://", "http://x/y", "gs://bucket"])
+@pytest.mark.parametrize("url", ["", "s3://", "http://x/y", "gs://bucket"])
 def test_odd_roots_are_refused(url: str) -> None:
     with pytest.raises(UsageError):
         open_store(url)
