@@ -25,7 +25,8 @@ ENGINE_PACKAGES: dict[str, tuple[str, ...]] = {
 }
 LICENCE = {
     "claimed_by_machineray": "nothing",
-    "you_may": "use, print, sell, change and share this artwork; what rights exist in it are yours",
+    "you_may": "as far as it is MachineRay's to say, use, print, sell, change and share this "
+    "artwork; the rights in what it was made from (credits) are yours to know",
 }
 WEIGHTS_REMARK = (
     "the super-resolution network (idealo RRDN GANS, Apache-2.0) was trained on DIV2K, "
