@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from machineray.dataset.store import held_out
 from machineray.gan.compute import Compute, Precision, keep_freed_memory, usual_precision
 from machineray.gan.features import SCALE, SHIFT, last_maps
 from machineray.gan.metrics import (
@@ -35,7 +36,7 @@ from machineray.gan.metrics import (
 )
 from machineray.gan.networks import calibrate
 from machineray.gan.presets import Preset, preset_named
-from machineray.gan.quality import FIRST_SEED, held_out
+from machineray.gan.quality import FIRST_SEED
 from machineray.gan.randomness import batch_order
 from machineray.gan.sampling import grid, sample
 from machineray.gan.state import snapshot_bytes

@@ -231,8 +231,7 @@ def arguments(function: JobFunction, options: Mapping[str, Any]) -> list[str]:
         value = options[parameter.name]
         if value == parameter.default or value is None:
             continue
-        declared = parameter.annotation.__metadata__[0].param_decls or ()
-        name = next(iter(declared), "--" + parameter.name.replace("_", "-"))
+        name = "--" + parameter.name.replace("_", "-")
         if isinstance(value, bool):
             typed.append(name if value else name.replace("--", "--no-", 1))
         else:

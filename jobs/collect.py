@@ -167,6 +167,12 @@ def _place(input: str | None) -> tuple[Store, str]:
                 "examples: no example paintings are in this installation; "
                 "give --input with a folder of paintings"
             )
+        here = Path(EXAMPLES).resolve()
+        if input and here.is_dir() and not folder.is_relative_to(here):
+            raise UsageError(
+                "examples: those that ship, or the folder that is here? For the folder write "
+                "./examples; those that ship are taken where nothing is named"
+            )
         return open_store(folder), EXAMPLES  # which have no fixed place
     place = open_store(str(input))
     return place, place.url

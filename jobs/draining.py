@@ -41,8 +41,7 @@ def trained(
     begin: "Begin",
 ) -> Iterator[Event]:
     """Drain the training: store what it yields, tell how far it is, stop when asked to."""
-    from machineray.dataset.store import Subset
-    from machineray.gan.quality import held_out
+    from machineray.dataset.store import Subset, held_out
     from machineray.gan.training import train as training
 
     nimg, resume, skipped = agreed_checkpoint(output, compute.world)

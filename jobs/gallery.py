@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 LICENCE = (
-    "Yes. MachineRay claims nothing in these pictures: print them, sell them, change them, share "
-    "them. Its own code is under the Apache License 2.0, and no part of it is under a "
-    "non-commercial one.",
-    "What protection a picture made by a machine has differs from country to country; nobody "
-    "else's rights are bought with it.",
+    "Yes, as far as it is MachineRay's to say. It claims nothing in these pictures: print them, "
+    "sell them, change them, share them. Its own code is under the Apache License 2.0, and no part "
+    "of it is under a non-commercial one."
+)
+RIGHTS = (
+    "Where rights are unknown or not proven, they are yours to find out before you sell. What "
+    "protection a picture made by a machine has differs from country to country; nobody else's "
+    "rights are bought with it."
+)
+UNTOLD = "What these pictures come from is not told here: its rights are yours to know."
+ENLARGED = (
     "The super-resolution network (idealo RRDN, Apache-2.0) was trained on DIV2K, whose own terms "
-    "speak of academic research: a printer's lawyer may want to know.",
+    "speak of academic research: a printer's lawyer may want to know."
 )
-
-LISTED = (
-    "They were learned from the paintings below, whose painters died long enough ago that the "
-    "works are in the public domain where the catalogue says so."
-)
-UNLISTED = "What they were learned from is not listed here{}: its rights are yours to ask for."
 
 BEGAN = (
     "It did not begin from nothing, but with the weights of a network trained before. What the "
@@ -48,7 +48,6 @@ OUTLOOK = (
 
 SHOWN_CREDITS = 1000  # paintings with a picture on the page; a hundred thousand would be 3 GB
 MOST_TOGETHER = 8  # works of 4096 px: 110 MB each while they are shrunk
-NAMED_ARTISTS = 12
 ON_SHEET = 120  # works, evenly chosen
 
 
@@ -60,12 +59,15 @@ def gallery(
     ] = 1000,
 ) -> Iterator[Event]:
     """Make the gallery: one static page with every artwork, how it was learned, and the credits."""
-    stage = input_stage(job)
-    if stage is None or stage.stage != "finish":
-        raise UsageError(f"--input {job.input}: gallery hangs what RUN/finish has made")
+    finish = input_stage(job)
+    if finish is None or finish.stage != "finish":
+        raise UsageError(
+            f"--input {job.input}: gallery reads RUN/finish; of other pictures first: "
+            f"mray run finish --run NAME --input {job.input}"
+        )
     source = pictures(job)
     rows = {row["id"]: row for row in _evenly(source.rows, limit)}
-    drawn = drawn_by(stage)
+    drawn = drawn_by(finish)
     on_sheet = set(_evenly(list(rows), ON_SHEET))
     plan = Plan(
         stage=job.stage,
@@ -98,12 +100,14 @@ def gallery(
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
         shown = [row["id"] for row in records if row["id"] in on_sheet]
         yield "contact-sheet.png", _sheet(job, shown)
-        yield from _page(job, drawn, title, records)
+        yield from _page(job, finish, title, records)
 
-    for name in filter(None, (drawn.get("paintings"), _training(drawn))):
-        if not complete_stage(job.store, name):
+    for name in (drawn.get("paintings"), _training(drawn)):
+        if name and not complete_stage(job.store, name):
             yield Note(f"gallery: {name} is not here: the page says nothing of it")
     yield from job.execute(Task(plan, job.row.unit, work, merge, together=together))
+    if job.output.is_complete():
+        yield Note(f"\nThe gallery: {job.store.url}/{job.output.key('index.html')}")
 
 
 def _evenly(values: Sequence[Value], most: int) -> Sequence[Value]:
@@ -118,37 +122,36 @@ def _training(drawn: Mapping[str, Any]) -> str:
 
 
 def _page(
-    job: Job, drawn: Mapping[str, Any], title: str, records: list[Row]
+    job: Job, finish: StageRun, title: str, records: list[Row]
 ) -> Iterator[tuple[str, bytes]]:
     """The page and the pictures that belong to it as a whole."""
+    from machineray.collect.credits import credit_words
     from machineray.gallery.page import Colophon, gallery_page
+    from machineray.markup import counted
 
+    finished, drawn = finish.plan(), drawn_by(finish)
+    upscale = finished.arguments["upscale"] if finished else "4"
     learned = complete_stage(job.store, drawn.get("paintings"))
     paintings = learned.catalog() if learned else []
     train = complete_stage(job.store, _training(drawn))
-    progress, training_files = _progress(train, len(paintings)) if train else (None, {})
+    progress, training_files = _progress(train, paintings) if train else (None, {})
     credits, credit_files = _credits(job, paintings)
     yield from {**training_files, **credit_files}.items()
-    more = "mray run pipeline --trained {} --seeds 1000-1099 --run {}-more"
+    told = list(credit_words(drawn.get("credits"))) or [UNTOLD]
+    more = f"{train.name} --seeds 1000-1099 --run {train.run[:27]}-more" if train else ""
     page = gallery_page(
         title,
         [_work(row, job.run) for row in records],
         colophon=Colophon(
-            __version__, job.run, more.format(train.name, train.run[:27]) if train else ""
+            __version__, job.run, f"mray run pipeline --trained {more}" if more else ""
         ),
         progress=progress,
         credits=credits,
-        licence_text=(LICENCE[0], _learned(drawn, paintings), *LICENCE[1:]),
+        lede="" if drawn else f"{counted(len(records), 'picture')}.",
+        licence_text=[LICENCE, *told, RIGHTS, *([ENLARGED] if upscale != "none" else [])],
     )
     yield "index.html", page.encode()
     yield "catalog.jsonl", json_lines(records)
-
-
-def _learned(drawn: Mapping[str, Any], paintings: Sequence[Row]) -> str:
-    """Whose paintings the network saw: those on the page, or as its snapshot tells."""
-    artists = list((drawn.get("credits") or {}).get("artists", ()))
-    some = ", ".join(artists[:NAMED_ARTISTS]) + (", …" if artists[NAMED_ARTISTS:] else "")
-    return LISTED if paintings else UNLISTED.format(f" (paintings by {some})" if some else "")
 
 
 def _work(row: Row, run: str) -> Any:
@@ -185,8 +188,9 @@ def _sheet(job: Job, ids: Sequence[str]) -> bytes:
     return encode(contact_sheet(images), "png")
 
 
-def _progress(train: StageRun, paintings: int) -> tuple["Progress", dict[str, bytes]]:
+def _progress(train: StageRun, paintings: Sequence[Row]) -> tuple["Progress", dict[str, bytes]]:
     """How the network learned, and the grids as files beside the page."""
+    from machineray.dataset.store import held_out
     from machineray.gallery.rooms import Grid, Progress
     from machineray.imaging import decode, encode
 
@@ -198,13 +202,16 @@ def _progress(train: StageRun, paintings: int) -> tuple["Progress", dict[str, by
         grid_files[file] = encode(image, "webp", quality=85)
         grids.append(Grid(snapshot["nimg"] / 1000, _picture(file, image.width, image.height)))
     plan = train.plan()
-    is_begun = bool(plan and plan.arguments.get("init"))
+    arguments = plan.arguments if plan else {}
+    is_begun = bool(arguments.get("init"))
+    others = held_out([row["id"] for row in paintings], arguments.get("held_out", 0.0))
     last: Row = rows[-1] if rows else {"kimg": 0.0, "seconds_total": 0.0, "machine": "this machine"}
     progress = Progress(
         kimg=last["kimg"],
         seconds=last["seconds_total"],
         machine=last["machine"],
-        paintings=paintings,
+        paintings=len(paintings) - len(others),
+        held_out=len(others),
         grids=grids,
         metrics=rows,
         began=BEGAN if is_begun else "",

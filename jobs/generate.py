@@ -5,6 +5,7 @@ mray run generate --run mixed --input klee/train --mix 3,17 --layers 2-6
 """
 
 import functools
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from jobs import Job, main
-from jobs.audit import BANK, CopyJudge
+from jobs.audit import BANK, PAGE, REPORT, CopyJudge
 from jobs.networks import Best, Psi, SnapshotFile, chosen_network, loaded_network
 from jobs.pictures import input_stage
 from machineray.errors import UsageError
@@ -56,8 +57,10 @@ def generate(
     numbers = parsed_seeds(seeds)  # a mistake is told before anything is asked
     pair = parsed_pair(mix, seeds, layers)
     read, source = chosen_network(job, snapshot, best)
-    if refuse_copies and snapshot:
-        raise UsageError("--refuse-copies: a snapshot file alone knows no paintings; give --input")
+    if refuse_copies:
+        if snapshot:
+            raise UsageError("--refuse-copies: a snapshot file knows no paintings; give --input")
+        check_judge(job)
     arguments: dict[str, Any] = {"psi": psi, "refuse_copies": refuse_copies}
     if pair:
         numbers = checked_layers(layers, read(), source["from"])
@@ -116,6 +119,18 @@ def generate(
         yield "catalog.jsonl", records.path
 
     yield from job.execute(Task(plan, job.row.unit, work, merge))
+
+
+def check_judge(job: Job) -> None:
+    """UsageError where nobody can say which samples are copies: none would be refused."""
+    stage = input_stage(job)
+    assert stage is not None
+    if json.loads(stage.read_proven(stage.proof(REPORT)))["honest"] is None:
+        raise UsageError(
+            f"--refuse-copies: {stage.name} kept no paintings to say how near is too near (it does "
+            "of 20 or more, without --held-out 0): draw without it, and look at "
+            f"{job.store.url}/{stage.key(PAGE)}"
+        )
 
 
 def _drawn(

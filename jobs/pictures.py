@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs import Job
 from machineray.errors import InputError, NotFoundError, UsageError
-from machineray.runs import CACHE, Row, StageRun, json_bytes, sha256_of
-from machineray.stages import STAGES, TOOLS
+from machineray.runs import CACHE, Row, StageRun, json_bytes, named_stage, sha256_of
 from machineray.storage import FolderStore, Store, Stored, open_store, read_file
 
 if TYPE_CHECKING:
@@ -49,11 +48,7 @@ def input_stage(job: Job) -> StageRun | None:
     """The stage that --input names, or the stage before; None when --input is a place."""
     if job.input is None:
         return job.output.sibling(job.row.needs[0])
-    run, slash, stage = job.input.partition("/")
-    known = {row.name for row in (*STAGES, *TOOLS)}
-    if slash and stage in known and re.fullmatch(r"[-a-z0-9]+", run):
-        return StageRun(job.store, run, stage)
-    return None
+    return named_stage(job.store, job.input)
 
 
 def drawn_by(stage: StageRun | None) -> Mapping[str, Any]:
@@ -64,14 +59,13 @@ def drawn_by(stage: StageRun | None) -> Mapping[str, Any]:
     plan = stage.plan() if stage else None
     if stage is None or plan is None or stage.stage == "generate":
         return plan.input if plan else {}
-    run, _, name = str(plan.input.get("from")).partition("/")
-    return drawn_by(StageRun(stage.store, run, name)) if name in ("generate", "finish") else {}
+    before = named_stage(stage.store, plan.input.get("from"))
+    return drawn_by(before) if before and before.stage in ("generate", "finish") else {}
 
 
-def complete_stage(store: Store, name: object) -> StageRun | None:
+def complete_stage(store: Store, name: str | None) -> StageRun | None:
     """The stage that RUN/STAGE names, where it is complete in this store."""
-    run, _, stage = str(name or "").partition("/")
-    found = StageRun(store, run, stage) if stage else None
+    found = named_stage(store, name)
     return found if found and found.is_complete() else None
 
 

@@ -22,7 +22,7 @@ from jobs.train import Init, Kimg, PresetName, total_kimg
 from jobs.training import in_shape
 from machineray import __version__
 from machineray.errors import UsageError
-from machineray.log import Event, Note
+from machineray.log import Event
 from machineray.runs import (
     check_description,
     checked_run,
@@ -112,8 +112,6 @@ def pipeline(
         for event in function_of(step.stage)(of_stage, **step.options):
             begin()  # no sooner: a folder that is not there begins no run
             yield event
-    page = job.output.sibling("gallery").key("index.html")
-    yield Note(f"\nThe gallery: {job.store.url}/{page}")
 
 
 def steps(request: Request) -> list[Step]:
@@ -128,13 +126,8 @@ def steps(request: Request) -> list[Step]:
         chosen = in_shape(chosen, chosen_size(request.resolution), "--resolution")
     size = chosen.size
     crawl = {name: getattr(request, name) for name in ("source", "limit", "contact")}
-    collecting = (
-        Step("collect", crawl)
-        if request.source
-        else Step("collect", input=request.paintings or EXAMPLES)
-    )
     learning = [
-        collecting,
+        Step("collect", crawl) if request.source else Step("collect", input=request.paintings),
         Step("curate", {"min_side": min(size.width, size.height, 128)}),
         Step("unframe"),
         Step("augment", {"resolution": str(size)}),
@@ -160,6 +153,8 @@ def check(request: Request) -> None:
     beside = next((name for name, value in beginnings.items() if value), None)
     if request.trained and beside:
         raise UsageError(f"--trained takes a trained network: name no {beside} beside it")
+    if request.trained and not request.trained.endswith("/train"):
+        raise UsageError(f"--trained {request.trained}: write RUN/train: {request.trained}/train")
     if request.paintings and request.source:
         raise UsageError(f"{request.paintings} and --source: collect from one of them")
     if request.limit and not request.source:

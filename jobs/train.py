@@ -29,17 +29,17 @@ from jobs.training import (
 from machineray.collect.credits import credits_of
 from machineray.errors import UsageError
 from machineray.gan.header import header_of
+from machineray.gan.presets import PRESETS, Preset
 from machineray.log import Event, Note
 from machineray.runs import Plan, Row, json_lines, sha256_of
 from machineray.shards import Done, Outcome, Task
 
 if TYPE_CHECKING:
     from machineray.gan.compute import Compute
-    from machineray.gan.presets import Preset
 
 # Options of the pipeline, too.
 PresetName = Annotated[
-    str, typer.Option(help="tiny, sketch, demo, paintings256, 512, 1024, 1024f or 2048.")
+    str, typer.Option(help=f"One of {', '.join(preset.name for preset in PRESETS)}.")
 ]
 Kimg = Annotated[
     float | None, typer.Option(min=0, help="Thousand pictures to look at; default: preset's.")
@@ -222,7 +222,7 @@ def chosen_preset(
     aug: Augment | None,
     ada_target: float,
     ema_kimg: float | None,
-) -> "Preset":
+) -> Preset:
     """The preset of that name with what is chosen instead; UsageError for what cannot be."""
     from machineray.gan.presets import preset_named
 
@@ -241,27 +241,32 @@ def chosen_preset(
         raise UsageError(f"--preset {name} with --batch {batch}: {error}") from error
 
 
-def estimated(preset: "Preset", kimg: float, workers: int, how: tuple[Any, ...]) -> Iterator[Event]:
+def estimated(preset: Preset, kimg: float, workers: int, how: tuple[Any, ...]) -> Iterator[Event]:
     """What a training will take, in sentences."""
     import torch
 
+    from machineray.gan.counts import counted
     from machineray.gan.estimate import estimate
     from machineray.gan.memory import memory_watched
     from machineray.gan.world import joined_world
     from machineray.markup import duration
 
     torch.set_num_threads(workers)
+    counts = counted(preset)
+    yield Note(
+        f"{preset.name}: {preset.generator} x {preset.discriminator}, {preset.size} px, "
+        f"batch {preset.batch}\n"
+        f"generator      {counts.generator_parameters / 1e6:.2f} M parameters, "
+        f"{counts.generated.gflop:.2f} GFLOP a picture drawn\n"
+        f"discriminator  {counts.discriminator_parameters / 1e6:.2f} M parameters\n"
+        f"a picture of the training: {counts.gflop:.2f} GFLOP\n"
+        "now a few steps, to time them (of large presets minutes on a CPU)"
+    )
     with joined_world() as world:
         compute = compute_of(world, preset, *how)
         with memory_watched(preset, compute):
             found = estimate(preset, compute)
     yield Note(
-        f"{preset.name}: {preset.generator} x {preset.discriminator}, {preset.size} px, "
-        f"batch {preset.batch}\n"
-        f"generator      {found.counts.generator_parameters / 1e6:.2f} M parameters, "
-        f"{found.counts.generated.gflop:.2f} GFLOP a picture drawn\n"
-        f"discriminator  {found.counts.discriminator_parameters / 1e6:.2f} M parameters\n"
-        f"a picture of the training: {found.counts.gflop:.2f} GFLOP\n"
         f"on {machine_name()} in {compute.precision}: {found.seconds_per_kimg:.1f} s/kimg, "
         f"{found.memory_gb:.1f} GB\n"
         f"{kimg:g} kimg: {duration(found.hours(kimg) * 3600)}"
@@ -270,7 +275,7 @@ def estimated(preset: "Preset", kimg: float, workers: int, how: tuple[Any, ...])
 
 def compute_of(
     world: Any,
-    preset: "Preset",
+    preset: Preset,
     micro_batch: int,
     precision: Precision | None,
     channels_last: bool | None,

@@ -117,14 +117,6 @@ def join_films(path: Path, parts: Iterable[Path]) -> None:
                 start += track.duration
 
 
-def frames_of(path: Path) -> Iterator[Picture]:
-    """The frames (H, W, 3) of a film, as a player shows them."""
-    with _av().open(str(path)) as file:
-        for frame in file.decode(video=0):
-            shown = frame.reformat(format="rgb24", src_colorspace="itu709")
-            yield shown.to_ndarray()
-
-
 def side_by_side(pictures: Sequence[Picture]) -> Picture:
     """Pictures (H, W, 3) of one height in a row."""
     return np.ascontiguousarray(np.concatenate(pictures, axis=1))

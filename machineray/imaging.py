@@ -265,7 +265,7 @@ def _stranger(data: bytes) -> str:
             return words
     if data[4:8] == b"ftyp":
         return "a video or an HEIC photograph: export it as JPEG or PNG"
-    return "no picture format that Pillow reads: export it as JPEG or PNG"
+    return "no picture format that is read here: export it as JPEG or PNG"
 
 
 def _damage(kind: str | None, error: Exception) -> str:

@@ -88,7 +88,7 @@ def _show_bars(events: Iterable[Event], stream: IO[str]) -> None:
         tasks: dict[str, TaskID] = {}
         for event in events:
             if not isinstance(event, Progress):
-                console.print(_sentence(event), markup=False)
+                console.print(_sentence(event), markup=False, soft_wrap=True)  # whole paths
                 continue
             if event.stage not in tasks:
                 tasks[event.stage] = bar.add_task(event.stage, text="", count="")

@@ -68,7 +68,7 @@ def plain_page(title: str, style: str, body: str, script: str = "") -> str:
     """
     known = {"title": escaped(title), "style": style, "body": body, "allowed": "", "script": ""}
     if script:
-        known["allowed"] = f"; script-src '{script_hash(script)}'"
+        known["allowed"] = f"; script-src '{inline_hash(script)}'"
         known["script"] = f"<script>{script}</script>\n"
     return _PAGE.substitute(known)
 
@@ -78,9 +78,9 @@ def page_script(own: str) -> str:
     return Path(__file__).with_name("pages.js").read_text(encoding="utf-8") + own
 
 
-def script_hash(script: str) -> str:
-    """What allows this script and no other, in a Content-Security-Policy."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+def inline_hash(text: str) -> str:
+    """What allows this script or style and no other, in a Content-Security-Policy."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def page_name(name: str, number: int) -> str:

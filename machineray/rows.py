@@ -2,13 +2,15 @@
 
 import json
 import os
+import shutil
 import tempfile
 import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from operator import eq
 from pathlib import Path
-from typing import Any, overload
+from typing import IO, Any, overload
 
 from machineray.errors import InputError
 
@@ -22,16 +24,20 @@ def row_bytes(row: Row) -> bytes:
     return json.dumps(row, ensure_ascii=False).encode() + b"\n"
 
 
+def _named_file() -> IO[bytes]:
+    return tempfile.NamedTemporaryFile(prefix="mray-", suffix=".jsonl")  # goes when it is closed
+
+
 class Rows(Sequence[Row]):
     """A list of rows that lies on disk: each is read when it is asked for, by any thread.
 
     A row is a fresh dict every time: to change it changes nothing here. What is held in memory is
-    eight bytes a row. The file goes with the object.
+    eight bytes a row. The file has no name: nothing is left of it, however the process ends.
     """
 
     def __init__(self, rows: Iterable[Row] = (), name: str = "rows") -> None:
         self._name = name
-        self._file = tempfile.NamedTemporaryFile(prefix="mray-", suffix=".jsonl")  # noqa: SIM115
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115
         weakref.finalize(self, self._file.close)
         self._ends = array("q", [0])  # where each row ends, behind a 0: where the first begins
         self.extend(rows)
@@ -42,11 +48,11 @@ class Rows(Sequence[Row]):
 
         A line is read as JSON no sooner than it is asked for; InputError when it is none.
         """
-        rows = cls(name=name)
-        fill(rows.path)
-        with rows.path.open("rb") as file:
-            offset = 0
-            while block := file.read(_BLOCK):
+        rows, offset = cls(name=name), 0
+        with _named_file() as filled:
+            fill(Path(filled.name))
+            while block := filled.read(_BLOCK):
+                rows._file.write(block)
                 at = block.find(b"\n")
                 while at >= 0:
                     rows._ends.append(offset + at + 1)
@@ -54,12 +60,18 @@ class Rows(Sequence[Row]):
                 offset += len(block)
         if offset > rows._ends[-1]:  # a last line without an end
             rows._ends.append(offset)
+        rows._file.flush()
         return rows
 
-    @property
+    @cached_property
     def path(self) -> Path:
-        """The file, JSON Lines: for reading, as long as the object lives."""
-        return Path(self._file.name)
+        """A file of the rows, JSON Lines: for reading, as long as the object lives."""
+        copy = _named_file()
+        weakref.finalize(self, copy.close)
+        self._file.seek(0)
+        shutil.copyfileobj(self._file, copy)
+        copy.flush()
+        return Path(copy.name)
 
     def extend(self, rows: Iterable[Row]) -> None:
         """Add rows at the end."""

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from machineray.errors import InputError, NotFoundError, StorageError, UsageError
 from machineray.rows import Rows, row_bytes
+from machineray.stages import STAGES, TOOLS
 from machineray.storage import Store
 
 ALL = "all"
@@ -206,7 +207,7 @@ class StageRun:
 
         UsageError tells what differs: a run's stage is planned once, with one set of arguments.
         """
-        data, way_out = wanted.to_json(), _new_run(wanted)
+        data, way_out = wanted.to_json(), _new_run(self.store, wanted)
         if not self._has_plan(data, way_out):
             self.store.create(self.key("plan.json"), data)
             if not self._has_plan(
@@ -352,6 +353,13 @@ def parsed_json(data: bytes, key: str, parse: Callable[[Any], Parsed]) -> Parsed
         ) from error
 
 
+def named_stage(store: Store, name: str | None) -> StageRun | None:
+    """The stage that is called RUN/STAGE; None for all other words, such as a folder's."""
+    run, _, stage = (name or "").partition("/")
+    is_stage = _RUN_NAME.fullmatch(run) and stage in {row.name for row in (*STAGES, *TOOLS)}
+    return StageRun(store, run, stage) if is_stage else None
+
+
 def settle_run(store: Store, run: str, value: Mapping[str, Any]) -> None:
     """Write run.json once: what the run is and what made it."""
     store.create(f"runs/{checked_run(run)}/run.json", json_bytes(value))
@@ -441,14 +449,14 @@ def _unranged(items: Sequence[Any] | str) -> Sequence[Any]:
     return range(int(first), int(last) + 1)
 
 
-def _new_run(plan: Plan) -> str:
+def _new_run(store: Store, plan: Plan) -> str:
     """How to do a stage otherwise without doing again what it reads, the training above all."""
-    source = str(plan.input.get("from"))
-    if not re.fullmatch(r"[-a-z0-9]+/[a-z]+", source):
+    source = named_stage(store, plan.input.get("from"))
+    if source is None:
         return "begin a new run with --run NAME"
-    way_out = f"begin a new run: mray run {plan.stage} --run NAME --input {source}"
-    pipeline = f", or mray run pipeline --run NAME --trained {source}"
-    return way_out + pipeline * source.endswith("/train")
+    way_out = f"begin a new run: mray run {plan.stage} --run NAME --input {source.name}"
+    pipeline = f", or mray run pipeline --run NAME --trained {source.name}"
+    return way_out + pipeline * (source.stage == "train")
 
 
 def _is_telling(value: Any) -> bool:

@@ -300,8 +300,9 @@ def _merge(stage: StageRun, plan: Plan, task: Task, max_failures: int | None) ->
     if max_failures is not None and refused > max_failures:
         raise RefusedError(
             f"{stage.name}: {refused} of {plan.items} {task.unit} were refused, "
-            f"more than --max-failures {max_failures}; the reasons are in {stage.key('_failed/')}; "
-            f"to go on without them: --max-failures {refused}"
+            f"more than --max-failures {max_failures}; the reasons are in {stage.key('_failed/')}"
+            + f"; to go on without them: --max-failures {refused}"
+            * (refused < plan.items)
         )
     outputs = [stage.write(name, data) for name, data in task.merge(records)]
     last = Marker(tuple(outputs), refused=refused, indexes_sha256=written.hexdigest())

@@ -85,8 +85,8 @@ def open_store(url: str | Path) -> Store:
         if not bucket:
             raise UsageError(f"{text}: names no bucket; write s3://bucket or s3://bucket/prefix")
         return S3Store(bucket, prefix.strip("/"))
-    if "://" in text:
-        raise UsageError(f"{text}: neither a folder nor s3://bucket/prefix")
+    if not text or "://" in text:  # "" would be the folder where one is
+        raise UsageError(f"{text!r}: neither a folder nor s3://bucket/prefix")
     return FolderStore(Path(text).expanduser())
 
 

@@ -39,13 +39,14 @@ from machineray.runs import (
     check_description,
     described_run,
     done_items,
+    named_stage,
     settle_images,
     settle_run,
     sha256_of,
 )
 from machineray.seeds import numbers_text
 from machineray.stages import PIPELINE_PRIORITY, Stage
-from machineray.storage import Store
+from machineray.storage import Store, open_store
 
 if TYPE_CHECKING:
     from machineray.kube.cluster import Cluster
@@ -187,12 +188,15 @@ def check_reachable(
     root: str, input: str | None, function: JobFunction, options: Mapping[str, Any]
 ) -> None:
     """UsageError for what lies on this machine alone, where no pod can read it."""
+    from jobs.collect import EXAMPLES
+
     if not root.startswith("s3://"):
         raise UsageError(
             f"--root {root}: pods cannot see this machine's folders; give --root "
             "s3://bucket/prefix (or MRAY_ROOT, or root in a profile)"
         )
-    if input and not input.startswith("s3://") and not _is_inside(input):
+    is_seen = input in (None, EXAMPLES) or str(input).startswith("s3://")
+    if not is_seen and not named_stage(open_store(root), input):
         raise UsageError(
             f"--input {input}: pods cannot see this machine's folders; bring the pictures into the "
             f"bucket: mray run collect --run {options['run']} --input {input} --root {root}"
@@ -205,15 +209,6 @@ def check_reachable(
                 f"--{parameter.name} {value}: pods cannot see this machine's files; copy it into "
                 "the bucket and give s3://bucket/key"
             )
-
-
-def _is_inside(input: str) -> bool:
-    """Whether an input is the examples, or RUN/STAGE: what every pod finds."""
-    from jobs.collect import EXAMPLES
-    from machineray.stages import STAGES, TOOLS
-
-    run, _, stage = input.partition("/")
-    return input == EXAMPLES or (bool(run) and stage in {row.name for row in (*STAGES, *TOOLS)})
 
 
 def check_processes(stage: Stage, wanted: Wanted) -> None:

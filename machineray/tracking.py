@@ -4,7 +4,6 @@
 without them has failed, whatever it says itself.
 """
 
-import json
 import math
 import os
 import signal
@@ -429,8 +428,3 @@ def _what_stays(store: Store, run: str, stage: str) -> str:
         return "; the stages that run go on unless they are cancelled, too"
     row = bucket_row(StageRun(store, run, stage))
     return f"; {row.done:g} of {row.total:g} {row.unit} are done and stay; submit again to go on"
-
-
-def rows_json(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
-    """Rows for programs."""
-    return [json.loads(json.dumps(vars(row))) for row in rows]

@@ -3,8 +3,8 @@
 from typing import Any
 
 from machineray.errors import UsageError
-from machineray.runs import StageRun, described_run, run_names
-from machineray.stages import STAGES, TOOLS, Stage
+from machineray.runs import StageRun, described_run, named_stage, run_names
+from machineray.stages import Stage
 from machineray.storage import Store
 
 _LONGEST_STEM = 27  # of a run's 32 letters, so that "-v9999" has room
@@ -25,7 +25,8 @@ def stage_source(store: Store, run: str, stage: Stage) -> str | None:
         return source or None
     # A generate may be drawn from a snapshot's file: that is no input.
     is_place = source.startswith("s3://") and stage.name != "generate"
-    return source if is_place or _is_stage(source) else f"{run}/{stage.needs[0]}"
+    is_known = is_place or named_stage(store, source)
+    return source if is_known else f"{run}/{stage.needs[0]}"
 
 
 def pipeline_source(store: Store, run: str) -> dict[str, Any]:
@@ -40,8 +41,3 @@ def pipeline_source(store: Store, run: str) -> dict[str, Any]:
             "name the paintings, or --trained RUN/train"
         )
     return {name: described.get(name) for name in ("paintings", "source", "trained")}
-
-
-def _is_stage(source: str) -> bool:
-    run, _, stage = source.partition("/")
-    return bool(run) and stage in {row.name for row in (*STAGES, *TOOLS)}

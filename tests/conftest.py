@@ -30,6 +30,15 @@ PROJECT = Path(__file__).resolve().parent.parent
 KEY = "mray-test"
 
 
+def frames_of(path: Path) -> list[Any]:
+    """The frames (H, W, 3) of a film, as a player shows them."""
+    import av
+
+    with av.open(str(path)) as file:
+        shown = (f.reformat(format="rgb24", src_colorspace="itu709") for f in file.decode(video=0))
+        return [frame.to_ndarray() for frame in shown]
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of labelled paintings and reference outputs beside the project."""

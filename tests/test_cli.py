@@ -27,6 +27,10 @@ MRAY = str(Path(sys.executable).with_name("mray"))
 HEAVY = ("torch", "numpy", "PIL", "boto3", "kubernetes", "rich", "pydantic")
 HELP_OF_TYPER = 2.5  # times the CPU time that importing typer takes
 AGAIN = ("--input", "klee/collect", "--resolution", "64")
+OTHERWISE = (
+    "give the same again, or begin a new run with --run NAME (this stage alone: --input "
+    "klee/collect)"
+)
 JOBS = ("pipeline", *(stage.name for stage in (*STAGES, *TOOLS)))
 
 
@@ -169,6 +173,13 @@ def test_ls(root: Path) -> None:
     assert "collect" not in text
 
 
+def test_a_profiles_root_is_the_root_of_every_command(tmp_path: Path) -> None:
+    (tmp_path / "mray.toml").write_text('[profiles.default]\nroot = "elsewhere"\n')
+    assert mray("run", "collect", "--run", "x", cwd=tmp_path).returncode == 0
+    assert mray("ls", cwd=tmp_path).stdout == "x\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "mray.toml"]
+
+
 def test_ls_of_an_empty_root_says_how_to_begin(tmp_path: Path) -> None:
     ended = mray("ls", "--root", tmp_path)
     assert ended.returncode == 0
@@ -267,10 +278,11 @@ def run(stage: str, *own: str | Path, run: str = "new") -> tuple[str | Path, ...
         (run("curate"), 3, "new/collect is not complete"),
         (run("generate", "--seeds", "1-9", "--snapshot", "s"), 3, "no such file"),
         (run("train", "--preset", "huge", run="klee"), 2, "--preset huge: no such preset"),
-        (run("augment", *AGAIN, run="klee"), 2, "resolution was 32, now 64"),
+        (run("augment", *AGAIN, run="klee"), 2, "resolution was 32, now 64; " + OTHERWISE),
         (run("augment", "--index", "3", "--of", "2"), 2, "index counts from 0 to of - 1"),
         (("run", "pipeline", "--preset", "huge"), 2, "--preset huge: no such preset"),
         (("run", "pipeline", "--seeds", "9-1"), 2, "'9-1' ends before it begins"),
+        (("run", "pipeline", "--trained", "klee"), 2, "--trained klee: write RUN/train"),
         (("run", "pipeline", "nowhere", "--preset", "tiny"), 3, "nowhere: no such folder"),
         (("run", "pipeline", "--input", "in"), 2, "mray run pipeline PAINTINGS"),
         (("run", "pipeline", "in", "--of", "2"), 2, "are a stage's"),
@@ -282,6 +294,7 @@ def test_one_line_says_what_is_wrong(
 ) -> None:
     ended = mray(*arguments, cwd=tmp_path, MRAY_ROOT=str(root))
     assert words in one_line(ended, exit_code)
+    assert [path.name for path in (root / "runs").iterdir()] == ["klee"]  # no run of a mistake
 
 
 @pytest.mark.parametrize(
@@ -300,6 +313,14 @@ def test_a_wrong_command_line_is_refused_with_its_usage(arguments: tuple[str, ..
     assert ended.returncode == 2
     assert "Usage: mray" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [(("stauts",), "status"), (("run", "wlak"), "walk"), (("submit", "pipelin"), "pipeline")],
+)
+def test_a_typo_is_told_what_was_meant(arguments: tuple[str, ...], meant: str) -> None:
+    assert f"Did you mean '{meant}'?" in mray(*arguments).stderr
 
 
 def test_bad_input_is_refused_item_by_item(tmp_path: Path) -> None:

@@ -127,6 +127,14 @@ def test_the_makefile_says_what_its_targets_do() -> None:
     assert {"demo", "test", "lint", "bench", "isr"} <= told <= make_targets()
 
 
+@pytest.mark.parametrize("tool", ["environment.py", "kind.py"])
+def test_what_make_calls_can_be_read_by_an_old_python(tool: str) -> None:
+    """Which is then told that it is too old: `str | None` alone ended it with a traceback."""
+    told = ast.parse((PROJECT / "tools" / tool).read_text(), feature_version=(3, 7))
+    imports = [node.module for node in told.body if isinstance(node, ast.ImportFrom)]
+    assert imports[0] == "__future__"
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from machineray.errors import ConfigurationError
-from machineray.film import enlarged, film_size, frames_of, join_films, write_film
+from machineray.film import enlarged, film_size, join_films, write_film
+from tests.conftest import frames_of
 
 RED, BLUE = (200, 40, 60), (20, 90, 200)
 TOLERANCE = 4  # levels of 255, where a colour is plain
@@ -36,7 +37,7 @@ def bar(shown: NDArray[np.uint8]) -> int:
 
 
 def test_a_player_shows_every_frame_in_its_colours(tmp_path: Path) -> None:
-    shown = list(frames_of(written(tmp_path / "a.mp4", range(60))))
+    shown = frames_of(written(tmp_path / "a.mp4", range(60)))
     assert [bar(each) for each in shown] == [2 * number % 80 for number in range(60)]
     for each, colour, column in ((shown[0], BLUE, 8), (shown[0], RED, 60), (shown[59], RED, 8)):
         assert np.abs(each[32, column].astype(int) - colour).max() <= TOLERANCE

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 
 from machineray.log import Event, Note, Progress, Refusal, show
 
+LONG = "/a folder/" + "with a long name/" * 8 + "index.html"
+
 
 def events() -> Iterator[Event]:
     yield Progress("unframe", 0, 3, "paintings")
-    yield Note("the sun is out")
+    yield Note(f"look at {LONG}")
     yield Refusal("a.png", "a.png: empty file")
     yield Refusal("b.png", "no picture")
     for done in (1, 2, 3, 3):  # the last once more, when the results are put together
@@ -23,7 +25,7 @@ def test_a_log_gets_plain_lines_and_no_flood() -> None:
     show(events(), stream)
     assert stream.getvalue().splitlines() == [
         "unframe: 0/3 paintings, 0 s",
-        "the sun is out",
+        f"look at {LONG}",
         "refused  a.png: empty file",
         "refused  b.png: no picture",
         "unframe: 3/3 paintings, 0 s, text",
@@ -61,6 +63,7 @@ def test_a_terminal_gets_a_bar() -> None:
     assert "unframe" in text
     assert "3/3 paintings" in text
     assert "refused  a.png: empty file" in text
+    assert LONG in text  # in one piece: to be clicked, or pasted
     assert "━" in text
 
 

@@ -1,5 +1,6 @@
 """Rows on disk behave as a list of them does."""
 
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,10 @@ def test_threads_read_side_by_side() -> None:
     assert found == [list(range(2000))] * 4
 
 
-def test_the_file_goes_with_the_object() -> None:
-    held = Rows([{"id": 1}])
-    path: Path = held.path
-    assert path.exists()
+def test_no_file_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    held = Rows.of_lines("x", lambda path: path.write_bytes(b'{"id": 1}\n') and None)
+    assert list(tmp_path.iterdir()) == []  # so that a killed process leaves none
+    assert held.path.read_bytes() == b'{"id": 1}\n'
     del held
-    assert not path.exists()
+    assert list(tmp_path.iterdir()) == []

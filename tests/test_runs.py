@@ -58,6 +58,10 @@ def test_a_plan_is_settled_once(stage: StageRun) -> None:
         (Plan("unframe", PLAN.arguments, {**PLAN.input, "sha256": "1" * 64}, []), "is another;"),
         (Plan("unframe", PLAN.arguments, PLAN.input, [["a"], ["d"]]), "1 new, 2 gone"),
         (Plan("unframe", PLAN.arguments, PLAN.input, PLAN.indexes[::-1]), "another order"),
+        (
+            Plan("unframe", PLAN.arguments, {**PLAN.input, "credits": {"n": 9}}, PLAN.indexes),
+            "input credits was None, now {'n': 9};",
+        ),
     ],
 )
 def test_another_plan_is_refused_with_the_difference(

@@ -133,6 +133,18 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     assert [stored.key for stored in FolderStore(root).list("folder/")] == ["folder/z"]
 
 
+def test_links_to_folders_are_followed_and_never_in_circles(tmp_path: Path) -> None:
+    for name in ("elsewhere/b.jpg", "root/in/a.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"picture")
+    (tmp_path / "root/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/back").symlink_to(tmp_path / "root")
+    (tmp_path / "root/in/up").symlink_to(tmp_path)
+    store = open_store(tmp_path / "root")
+    assert [stored.key for stored in store.list()] == ["in/a.jpg", "linked/b.jpg"]
+    assert [stored.key for stored in store.list("linked/")] == ["linked/b.jpg"]
+
+
 def test_a_killed_writer_leaves_no_half_object(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     store.write("x", b"old" * 1000)
@@ -210,7 +222,7 @@ def test_a_read_only_folder_is_said(tmp_path: Path) -> None:
             tmp_path.chmod(0o700)
 
 
-@pytest.mark.parametrize("url", ["s3://", "http://x/y", "gs://bucket"])
+@pytest.mark.parametrize("url", ["", "s3://", "http://x/y", "gs://bucket"])
 def test_odd_roots_are_refused(url: str) -> None:
     with pytest.raises(UsageError):
         open_store(url)

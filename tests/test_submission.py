@@ -158,6 +158,7 @@ def test_a_pipeline_is_one_small_job_that_may_speak_to_the_api(submit: Submit) -
         ("collect --run klee --timeout soon", 2, "--timeout soon: write it as 90s"),
         ("collect --run klee --profile nope", 2, "nope: no such profile"),
         ("curate --run klee", 3, "klee/collect is not complete"),
+        ("finish --run klee --input ./generate", 2, "pods cannot see this machine's folders"),
         ("collect --run klee --gpus 2", 2, "collect works in 1 process a shard"),
         ("collect --run klee --nodes 2", 2, "collect works in 1 process a shard"),
         ("generate --run klee --seeds 0-9,5", 2, "are there twice"),

@@ -50,7 +50,6 @@ def test_an_api_server_that_goes_away_is_told_in_its_row(store: Store, run: str)
     (row,) = _rows(store, cluster, _jobs(cluster, "s3://art", run), run, stage)
     assert (row.state, row.done, row.total) == ("pending", 0, 3)
     assert row.why == "the API server is away"
-    assert tracking.rows_json([row])[0]["why"] == row.why
 
 
 class Training:

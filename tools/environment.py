@@ -6,6 +6,8 @@ A second call finds the environment as wanted and does nothing. Without an NVIDI
 build of torch is taken where its index answers; nobody has to know.
 """
 
+from __future__ import annotations  # an old Python shall come as far as to say that it is too old
+
 import argparse
 import hashlib
 import json
@@ -98,7 +100,10 @@ def create(folder: Path, uv: str | None) -> None:
         run([uv, "venv", "--python", sys.executable if supported else ">=3.11,<3.14", str(folder)])
         return
     if not supported:
-        sys.exit(f"environment: Python {PYTHONS} is needed; `make PYTHON=python3.12 …` names one")
+        sys.exit(
+            f"environment: Python {PYTHONS} is needed, this is {sys.version.split()[0]}: "
+            "`make demo PYTHON=python3.12` names one, uv brings one (https://docs.astral.sh/uv/)"
+        )
     try:
         run([sys.executable, "-m", "venv", str(folder)], quiet=True)
     except subprocess.CalledProcessError:  # Debian's Python without python3-venv

@@ -11,6 +11,8 @@ images', S3_ENDPOINT where you reach the bucket, DOCKER who runs containers, RUN
 DEMO further options.
 """
 
+from __future__ import annotations  # see environment.py
+
 import base64
 import json
 import os

@@ -11,11 +11,10 @@ Nothing heavy is imported before the command that needs it runs.
 """
 
 import contextlib
-import functools
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,13 +26,13 @@ from machineray.cli.shared import (
     As,
     Context,
     Format,
+    JobGroup,
     Namespace,
     ProfileName,
     Root,
     answer,
     chosen_root,
     command_of,
-    job_names,
     open_profile_cluster,
     placed,
 )
@@ -46,7 +45,7 @@ from machineray.stages import TOOLS, tool_named
 if TYPE_CHECKING:
     from machineray.config import Profile
     from machineray.doctor import Check
-    from machineray.storage import Stored
+    from machineray.storage import Store, Stored
 
 COPIERS, LARGE_BYTES = 8, 64 << 20  # of `get`
 
@@ -68,35 +67,34 @@ class Commands(TyperGroup):
             raise Interrupted("interrupted; the same command goes on from here") from error
 
 
-class JobGroup(TyperGroup):
-    """`mray run`: one command a job, imported when it is asked for."""
+class RunGroup(JobGroup):
+    """`mray run`: one command a job."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The pipeline, the stages in their order, and the tools."""
-        return [*job_names(), *(tool.name for tool in TOOLS)]
+        return [*super().list_commands(ctx), *(tool.name for tool in TOOLS)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command made of the job's own signature; None when there is no such job."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        from jobs import command, function_of
+        from jobs import command, function_of, parameters, signed
 
         function = function_of(cmd_name)
-        return command_of(cmd_name, _shown(command(function)))
 
+        def start(root: str | None, **options: Any) -> None:
+            from jobs import prepare_process
+            from machineray.log import show
 
-def _shown(run_job: Callable[..., Any]) -> Callable[..., None]:
-    """The job as a command: drains its events to the terminal."""
+            prepare_process()
+            show(command(function)(root=chosen_root(root), **options))
 
-    @functools.wraps(run_job)
-    def start(**options: Any) -> None:
-        from jobs import prepare_process
-        from machineray.log import show
-
-        prepare_process()
-        show(run_job(**options))
-
-    return start
+        # Of one meaning in all commands: `status` shall find what `run` made.
+        wanted = [
+            each.replace(annotation=Root, default=None) if each.name == "root" else each
+            for each in parameters(function)
+        ]
+        return command_of(cmd_name, signed(start, function, wanted))
 
 
 app = typer.Typer(
@@ -106,7 +104,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-run_app = typer.Typer(cls=JobGroup, no_args_is_help=True, rich_markup_mode=None)
+run_app = typer.Typer(cls=RunGroup, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(run_app, name="run", help="Run the pipeline or one stage on this machine.")
 submit_app = typer.Typer(cls=SubmitGroup, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(submit_app, name="submit", help="Run the pipeline or one stage in a cluster.")
@@ -150,7 +148,7 @@ def list_objects(
     output: As = Format.text,
 ) -> None:
     """List the runs, the stages of a run, or the objects of a stage."""
-    from machineray.runs import checked_run, run_names
+    from machineray.runs import run_names
     from machineray.storage import open_store
 
     store = open_store(chosen_root(root))
@@ -160,14 +158,20 @@ def list_objects(
             typer.echo(f"no runs in {store.url} yet; begin one: mray run pipeline FOLDER", err=True)
         answer(output, names, names)
         return
+    rows = [{"key": name, "size_bytes": stored.size_bytes} for name, stored in _there(store, what)]
+    answer(output, ["{size_bytes:>12,}  {key}".format(**row) for row in rows], rows)
+
+
+def _there(store: "Store", what: str) -> "list[tuple[str, Stored]]":
+    """(name in it, object) of all that a run or one of its stages holds; NotFoundError if none."""
+    from machineray.runs import checked_run
+
     run, _, stage = what.rstrip("/").partition("/")
-    checked_run(run)
-    prefix = f"runs/{run}/{tool_named(stage).name}/" if stage else f"runs/{run}/"
-    rows = [(stored.key.removeprefix(prefix), stored.size_bytes) for stored in store.list(prefix)]
-    if not rows:
+    prefix = f"runs/{checked_run(run)}/" + (f"{tool_named(stage).name}/" if stage else "")
+    found = [(stored.key.removeprefix(prefix), stored) for stored in store.list(prefix)]
+    if not found:
         raise NotFoundError(f"{what}: nothing there; `mray ls` lists the runs")
-    lines = [f"{size:>12,}  {key}" for key, size in rows]
-    answer(output, lines, [{"key": key, "size_bytes": size} for key, size in rows])
+    return found
 
 
 @app.command()
@@ -206,25 +210,19 @@ def get(
 def _copied(what: str, folder: Path, root: str) -> Iterator[Any]:
     """Copy by threads: a bucket lets wait for its answers. Large objects are held one by one."""
     from machineray.log import Progress
-    from machineray.runs import checked_run
     from machineray.shards import each
     from machineray.storage import TEMPORARY, FolderStore, open_store
 
     store, target = open_store(root), FolderStore(folder)
-    run, _, stage = what.rstrip("/").partition("/")
-    ours = f"runs/{checked_run(run)}/"
-    prefix = ours + (f"{tool_named(stage).name}/" if stage else "")
-    found = list(store.list(prefix))
-    if not found:
-        raise NotFoundError(f"{what}: nothing there; `mray ls` lists the runs")
+    found = _there(store, what)
     alone = threading.Lock()
 
-    def copy(stored: "Stored") -> None:
-        name = stored.key.removeprefix(prefix)
+    def copy(there: "tuple[str, Stored]") -> None:
+        name, stored = there
         is_there = target.size(name) == stored.size_bytes
         # What is named by its item never changes. What lies right in a stage's folder may, as the
         # best snapshot of a training that goes on: it has as many bytes as the one before.
-        is_items = stored.key.removeprefix(ours).count("/") > 1
+        is_items = stored.key.count("/") > "runs/RUN/STAGE/file".count("/")
         if is_there and is_items:
             return
         gone = contextlib.suppress(NotFoundError)  # since it was listed, as old checkpoints go
@@ -234,8 +232,8 @@ def _copied(what: str, folder: Path, root: str) -> Iterator[Any]:
                 target.write(name, data)
 
     yield Progress("get", 0, len(found), "files")
-    for number, (stored, _) in enumerate(each(copy, found, COPIERS), 1):
-        yield Progress("get", number, len(found), "files", stored.key.removeprefix(prefix))
+    for number, ((name, _), _) in enumerate(each(copy, found, COPIERS), 1):
+        yield Progress("get", number, len(found), "files", name)
     with contextlib.suppress(OSError):  # a folder for people: leave nothing of ours in it
         (folder / TEMPORARY).rmdir()
 

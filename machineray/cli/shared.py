@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from machineray.stages import STAGES
 
@@ -22,12 +23,12 @@ class Format(StrEnum):
     json = "json"
 
 
-DEFAULT_ROOT = "mray-data"
 Root = Annotated[
     str | None,
     typer.Option(
         envvar="MRAY_ROOT",
-        help="A folder or s3://bucket/prefix; default: the profile's, or mray-data.",
+        help="Where runs are kept: a folder or s3://bucket/prefix; default: mray-data, or the "
+        "profile's.",
     ),
 ]
 As = Annotated[Format, typer.Option("--output", "-o", help="For people, or for programs.")]
@@ -44,9 +45,17 @@ Namespace = Annotated[
 ]
 
 
-def job_names() -> list[str]:
-    """What `run` and `submit` know: the pipeline and the stages, in their order."""
-    return ["pipeline", *(stage.name for stage in STAGES)]
+class JobGroup(TyperGroup):
+    """A group with a command a job, imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The pipeline and the stages, in their order."""
+        return ["pipeline", *(stage.name for stage in STAGES)]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As typer does, which looks for what a typo meant among `commands`."""
+        self.commands = dict.fromkeys(self.list_commands(ctx))  # type: ignore[assignment]
+        return super().resolve_command(ctx, args)
 
 
 def command_of(name: str, function: Callable[..., None]) -> Any:
@@ -72,6 +81,8 @@ def say(text: str) -> None:
 
 def chosen_root(root: str | None, profile: "Profile | None" = None) -> str:
     """The root that counts: the command line's, the profile's, or ./mray-data."""
+    from jobs import DEFAULT_ROOT
+
     if root is None and profile is None:
         from machineray.config import load_profile
 

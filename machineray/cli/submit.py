@@ -13,16 +13,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from machineray.cli.shared import (
     Context,
+    JobGroup,
     Namespace,
     ProfileName,
     Root,
     chosen_root,
     command_of,
-    job_names,
     open_profile_cluster,
     placed,
     say,
@@ -149,12 +148,8 @@ def completed(words: Sequence[str]) -> list[str]:
     ]
 
 
-class SubmitGroup(TyperGroup):
-    """`mray submit`: one command a job, imported when it is asked for."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """The pipeline and the stages, in their order."""
-        return job_names()
+class SubmitGroup(JobGroup):
+    """`mray submit`: one command a job."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command made of the job's signature; None when there is no such job."""

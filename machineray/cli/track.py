@@ -174,12 +174,10 @@ def span(seconds: float | None) -> str:
 
 
 def _show_rows(rows: "Sequence[Row]", output: Format, watch: bool) -> None:
-    from machineray.tracking import rows_json
-
     lines = [HEAD, *(line for row in rows for line in row_lines(row))]
     if watch and output is Format.text and sys.stdout.isatty():
         typer.echo("\x1b[H\x1b[2J", nl=False)
-    answer(output, lines, rows_json(rows))
+    answer(output, lines, [vars(row) for row in rows])
 
 
 def logs(

@@ -6,20 +6,20 @@ what --keep takes. Pages have PAGE figures at most, however many paintings there
 """
 
 import hashlib
-import html
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import Template
-from urllib.parse import quote
 
 from machineray.curate.decisions import DOUBTS, KEPT_BY_HAND, REJECTED, Row
 from machineray.markup import (
+    embedded_json,
+    escaped,
+    inline_hash,
+    local_href,
     page_links,
     page_name,
     page_script,
     painting_words,
-    script_hash,
     title_of,
 )
 
@@ -75,11 +75,11 @@ def contact_sheet(
                 counts="{} kept, {} rejected, {} refused".format(*counts),
                 place=f", page {number + 1} of {count}" if count > 1 else "",
                 pages=page_links(NAME, number, count),
-                command=html.escape(command),
+                command=escaped(command),
                 figures="\n".join(_figure(rows[n]) for n in shown) or "<p>nothing</p>",
-                data=json.dumps(data).replace("<", "\\u003c"),
+                data=embedded_json(data),
                 script=script,
-                script_hash=script_hash(script),
+                script_hash=inline_hash(script),
                 style=style,
             ).encode("utf-8", "replace"),
         )
@@ -106,7 +106,7 @@ def _figure(row: Row) -> str:
     told = [("hand", verdict)] if verdict == KEPT_BY_HAND else []
     told += [("reason", row["reason"])] if row["reason"] and verdict != REJECTED else []
     told += [("doubt", doubt.reason) for doubt in DOUBTS if doubt.verdict in row["doubts"]]
-    lines = "".join(f'<br><span class="{name}">{html.escape(word)}</span>' for name, word in told)
+    lines = "".join(f'<br><span class="{name}">{escaped(word)}</span>' for name, word in told)
     inner = f'<div class="pictures">{pictures}</div><figcaption>{_words(row)}{lines}</figcaption>'
     is_judged = _is_judged(row)
     kinds = ["kept" if is_judged else "refused"]
@@ -115,14 +115,13 @@ def _figure(row: Row) -> str:
     if not row.get("unreadable"):
         name = "reject" if is_judged and verdict != KEPT_BY_HAND else "keep"
         checked = " checked" if verdict == LISTS[name] else ""
-        values = f'value="{html.escape(row["id"])}" title="{html.escape(title_of(row))}"'
+        values = f'value="{escaped(row["id"])}" title="{escaped(title_of(row))}"'
         inner = f'<label><input type="checkbox" name="{name}" {values}{checked}>{inner}</label>'
     return f'<figure class="{" ".join(kinds)}">{inner}</figure>'
 
 
 def _picture(item: str) -> str:
-    address = html.escape(quote(thumbnail_name(item)))
-    return f'<img loading="lazy" decoding="async" alt="" src="{address}">'
+    return f'<img loading="lazy" decoding="async" alt="" src="{local_href(thumbnail_name(item))}">'
 
 
 def _words(row: Row) -> str:

@@ -10,9 +10,9 @@ from machineray.markup import counted, escaped, local_href, plain_page
 STRIP_PX, GAP_PX = 128, 6
 PICTURES = 13  # of a strip, at most
 STYLE = """
-figure { margin: 0 0 1.2rem; }
+figure { display: inline-block; vertical-align: top; margin: 0 1rem 1.2rem 0; }
 img { display: block; max-width: 100%; }
-figcaption { font-size: 13px; opacity: .8; }
+figcaption { width: 0; min-width: 100%; font-size: 13px; opacity: .8; }
 """
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from machineray import __version__
-from machineray.errors import UsageError
 from machineray.finish.aspect import reshaped, sample_aspect
 from machineray.finish.encoding import SUFFIXES, check_size, encode_artwork
 from machineray.finish.noise import SEED_SIGMA, add_noise
@@ -26,7 +25,8 @@ ENGINE_PACKAGES: dict[str, tuple[str, ...]] = {
 }
 LICENCE = {
     "claimed_by_machineray": "nothing",
-    "you_may": "use, print, sell, change and share this artwork; what rights exist in it are yours",
+    "you_may": "as far as it is MachineRay's to say, use, print, sell, change and share this "
+    "artwork; the rights in what it was made from (credits) are yours to know",
 }
 WEIGHTS_REMARK = (
     "the super-resolution network (idealo RRDN GANS, Apache-2.0) was trained on DIV2K, "
@@ -48,16 +48,6 @@ class FinishSettings:
     format: Format = "png"
     quality: int = 95
     dpi: int = 300
-
-    def __post_init__(self) -> None:
-        if self.scale not in (1, SCALE):
-            raise UsageError(f"--scale {self.scale}: must be 1 or {SCALE}")
-        if self.format not in SUFFIXES:
-            raise UsageError(f"--format {self.format}: must be one of {', '.join(SUFFIXES)}")
-        if not 1 <= self.dpi <= 65_535:
-            raise UsageError(f"--dpi {self.dpi}: must be 1 to 65535")
-        if not 1 <= self.quality <= 100:
-            raise UsageError(f"--quality {self.quality}: must be 1 to 100")
 
 
 @dataclass(frozen=True)

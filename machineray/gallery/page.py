@@ -6,8 +6,6 @@ The page makes no request but for the pictures beside it: its style and script a
 Content-Security-Policy names them by hash, so that nothing else could run or be fetched.
 """
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,7 +19,9 @@ from machineray.markup import (
     counted,
     embedded_json,
     escaped,
+    inline_hash,
     local_href,
+    page_script,
     pictures_seen,
 )
 
@@ -85,7 +85,7 @@ def gallery_page(
     """
     if not works:
         raise InputError("gallery: no artworks: nothing can be shown; finish some first")
-    style, script = _file("style.css"), _file("viewer.js") + _file("film.js")
+    style, script = _file("style.css"), page_script(_file("viewer.js") + _file("film.js"))
     rooms = {
         "learning": learning(progress),
         "sources": sources(credits),
@@ -134,15 +134,11 @@ def _icon() -> str:
 
 def _policy(style: str, script: str) -> str:
     """Only our own style and script, and pictures beside the page; the network stays shut."""
-    hashes = [
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        for text in (style, script)
-    ]
     # "file:" because an opened file has no origin that 'self' could mean (Firefox); a page that
     # came over the network may not load file: anyway.
     return (
-        f"default-src 'none'; img-src 'self' file: data:; style-src 'sha256-{hashes[0]}'; "
-        f"style-src-attr 'unsafe-inline'; script-src 'sha256-{hashes[1]}'; "
+        f"default-src 'none'; img-src 'self' file: data:; style-src '{inline_hash(style)}'; "
+        f"style-src-attr 'unsafe-inline'; script-src '{inline_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
 
@@ -166,7 +162,7 @@ def _more(command: str) -> str:
         return ""
     return (
         '<div class="more"><p>Make more of these:</p><div class="command">'
-        f'<code id="command">{escaped(command)}</code>'
+        f'<code id="command">{escaped(command)}<span id="root"></span></code>'
         '<button type="button" class="copy" id="copy" hidden>Copy</button></div></div>'
     )
 

@@ -45,6 +45,7 @@ class Progress:
 
     `grids` in the order of training; `metrics`: rows with "kimg" and the keys of `curves`;
     `seconds`: time spent in training; `machine`: as one says it ("a laptop with 2 CPU cores");
+    `paintings`: how many it learned from; `held_out`: how many others it was only judged by;
     `began`: what it began with, if not from nothing; `outlook`: what more training would buy, each
     in a sentence or two.
     """
@@ -58,6 +59,7 @@ class Progress:
     curves: Sequence[Curve] = CURVES
     began: str = ""
     outlook: str = ""
+    held_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ def _story(progress: Progress) -> str:
         f"Trained for {duration(progress.seconds)} on {progress.machine}: the network looked at "
         f"{seen}, all made from the same {counted(progress.paintings, 'painting')}."
     )
+    if progress.held_out:
+        told += f" {counted(progress.held_out, 'other')}, which it never saw, judged it."
     curves = curve_figures(progress.curves, progress.metrics)
     return (
         paragraphs([progress.began, told, progress.outlook])

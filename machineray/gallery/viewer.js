@@ -278,7 +278,8 @@
   stage.addEventListener("pointerup", lift);
   stage.addEventListener("pointercancel", lift);
 
-  const copy = $("copy");
+  const root = $("root"), copy = $("copy");
+  if (root) common.nameRoot(root);
   if (copy && navigator.clipboard) {
     copy.hidden = false;
     copy.onclick = () => navigator.clipboard.writeText($("command").textContent).then(

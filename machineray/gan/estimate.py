@@ -1,4 +1,4 @@
-"""What a training will take, before it is begun: sizes, operations, a few measured steps."""
+"""What a training will take, before it is begun: a few measured steps."""
 
 import resource
 import sys
@@ -9,7 +9,6 @@ from statistics import fmean
 import torch
 
 from machineray.gan.compute import Compute
-from machineray.gan.counts import Counts, counted
 from machineray.gan.kinds import R1_EVERY, iterations_by_kind
 from machineray.gan.presets import Preset
 from machineray.gan.steps import new_training, step
@@ -17,9 +16,8 @@ from machineray.gan.steps import new_training, step
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is counted of a preset, and what a few steps took."""
+    """What a few steps of a preset took."""
 
-    counts: Counts
     seconds_per_kimg: float
     memory_gb: float
 
@@ -29,7 +27,7 @@ class Estimate:
 
 
 def estimate(preset: Preset, compute: Compute) -> Estimate:
-    """Count on paper, measure a step of each kind on pictures of noise; nothing is kept.
+    """Measure a step of each kind on pictures of noise; nothing is kept.
 
     A kind counts as often as it comes: every 4th step has path lengths, every 16th has R1.
     """
@@ -51,7 +49,7 @@ def estimate(preset: Preset, compute: Compute) -> Estimate:
         seconds_of(iteration)
     looks = 1 if len(kinds) > 1 else 2
     usual = sum(len(same) * fmean(map(seconds_of, same[:looks])) for same in kinds)
-    return Estimate(counted(preset), usual / R1_EVERY * 1000 / preset.batch, peak_memory_gb())
+    return Estimate(usual / R1_EVERY * 1000 / preset.batch, peak_memory_gb())
 
 
 def peak_memory_gb() -> float:

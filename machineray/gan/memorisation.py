@@ -69,10 +69,17 @@ def attitudes(picture: Picture) -> Iterator[Picture]:
             yield np.ascontiguousarray(np.rot90(one, quarter))
 
 
-def likeness(pictures: Sequence[Picture], network: Callable[[Tensor], Tensor]) -> Likeness:
-    """Of pictures (H, W, 3)."""
-    features = F.normalize(pooled(pictures, network), dim=1)
-    return Likeness(features, torch.from_numpy(np.stack([thumbnail(p) for p in pictures])))
+def likeness(pictures: Iterable[Picture], network: Callable[[Tensor], Tensor]) -> Likeness:
+    """Of pictures (H, W, 3), a batch of which is in memory at a time."""
+    thumbnails = []
+
+    def seen() -> Iterator[Picture]:
+        for picture in pictures:
+            thumbnails.append(thumbnail(picture))
+            yield picture
+
+    features = F.normalize(pooled(seen(), network), dim=1)
+    return Likeness(features, torch.from_numpy(np.stack(thumbnails)))
 
 
 def thumbnail(picture: Picture) -> NDArray[np.float64]:
@@ -90,7 +97,7 @@ def thumbnail(picture: Picture) -> NDArray[np.float64]:
 
 def bank(pictures: Iterable[Picture], network: Callable[[Tensor], Tensor]) -> Likeness:
     """Of the paintings in all their attitudes: row 8 * i + k is painting i in attitude k."""
-    return likeness([turned for picture in pictures for turned in attitudes(picture)], network)
+    return likeness((turned for picture in pictures for turned in attitudes(picture)), network)
 
 
 def matches(samples: Likeness, paintings: Likeness, are_paintings: bool = False) -> list[Match]:

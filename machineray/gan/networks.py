@@ -57,22 +57,13 @@ def learned_parameters(network: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
-def draw(
-    generator: Generator,
-    z: Tensor,
-    noise: Sequence[Tensor],
-    psi: float = 1.0,
-    cutoff: int | None = None,
-) -> Tensor:
+def draw(generator: Generator, z: Tensor, noise: Sequence[Tensor], psi: float = 1.0) -> Tensor:
     """z (N, z_dim) -> pictures (N, 3, H, W), about [-1, 1].
 
-    psi pulls w towards its mean: 0 the mean picture, 1 all variety (Karras 2019, sec. 2.2); with
-    `cutoff` only the first so many layers.
+    psi pulls w towards its mean: 0 the mean picture, 1 all variety (Karras 2019, sec. 2.2).
     """
-    w = generator.mapping(z)
-    ws = w[:, None].repeat(1, generator.num_ws, 1)
-    ws[:, :cutoff] = torch.lerp(generator.w_avg.expand_as(ws[:, :cutoff]), ws[:, :cutoff], psi)
-    return generator.synthesis(ws, noise)
+    w = torch.lerp(generator.w_avg, generator.mapping(z), psi)
+    return generator.synthesis(w[:, None].repeat(1, generator.num_ws, 1), noise)
 
 
 @torch.no_grad()

@@ -1,10 +1,5 @@
-"""The quality of a generator while it trains, measured against the paintings it sees and others.
+"""The quality of a generator while it trains, measured against the paintings it sees and others."""
 
-Ten in a hundred paintings are held out, all variants of a painting together: what a network is like
-on pictures that it cannot have learnt by heart.
-"""
-
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,18 +23,8 @@ from machineray.gan.networks import Generator
 from machineray.gan.sampling import sample
 
 LEAST_SAMPLES, MOST_SAMPLES = 24, 1000
-LEAST_PAINTINGS = 20  # of fewer, none is held out
 MOST_PICTURES = 2000  # of the paintings that are compared with: more tell no more
 FIRST_SEED = 1_000_000_000  # nobody's favourite: the samples shown are not those measured
-
-
-def held_out(ids: Sequence[str], share: float) -> set[str]:
-    """About `share` of the paintings, chosen by a hash of their ids: a new one moves no other."""
-    paintings = sorted(set(ids))
-    if len(paintings) < LEAST_PAINTINGS:
-        return set()
-    ranked = sorted(paintings, key=lambda name: hashlib.sha256(name.encode()).digest())
-    return set(ranked[: round(share * len(ranked))])
 
 
 @dataclass(frozen=True)

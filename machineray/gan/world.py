@@ -72,9 +72,6 @@ class World:
         return bool(told.item() > 0)
 
 
-ALONE = World()
-
-
 @contextmanager
 def joined_world() -> Iterator[World]:
     """The world that torchrun's variables describe; without them, this process alone."""

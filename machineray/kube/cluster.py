@@ -35,7 +35,6 @@ class Kind:
 KINDS = {
     "ConfigMap": Kind("v1", "configmaps"),
     "Event": Kind("v1", "events"),
-    "LimitRange": Kind("v1", "limitranges"),
     "Namespace": Kind("v1", "namespaces", namespaced=False),
     "Node": Kind("v1", "nodes", namespaced=False),
     "Pod": Kind("v1", "pods"),
@@ -44,7 +43,6 @@ KINDS = {
     "Service": Kind("v1", "services"),
     "ServiceAccount": Kind("v1", "serviceaccounts"),
     "Job": Kind("batch/v1", "jobs"),
-    "NetworkPolicy": Kind("networking.k8s.io/v1", "networkpolicies"),
     "Role": Kind("rbac.authorization.k8s.io/v1", "roles"),
     "RoleBinding": Kind("rbac.authorization.k8s.io/v1", "rolebindings"),
     "PriorityClass": Kind("scheduling.k8s.io/v1", "priorityclasses", namespaced=False),

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from machineray.dataset.store import PictureStore, cached_store
+from machineray.dataset.store import LEAST_PAINTINGS, PictureStore, cached_store, held_out
 from machineray.errors import InputError
 
 SHAPE = (7, 3, 4, 6)
@@ -140,3 +142,23 @@ def test_a_file_that_was_cut_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"squares\.u8: not what squares\.json says; remove both"):
         made(tmp_path)
     assert json.loads((tmp_path / "squares.json").read_text())["ids"][0] == "p0"
+
+
+@given(paintings=st.integers(LEAST_PAINTINGS, 60), variants=st.integers(1, 4))
+def test_a_tenth_of_the_paintings_is_held_out_with_all_their_variants(
+    paintings: int, variants: int
+) -> None:
+    ids = [f"p{number}" for number in range(paintings)] * variants
+    assert len(held_out(ids, 0.1)) == round(0.1 * paintings)
+    assert held_out(ids, 0.1) == held_out(ids[:paintings], 0.1)
+    assert held_out(ids, 0.0) == set()
+
+
+def test_of_few_paintings_none_is_held_out() -> None:
+    assert held_out([f"p{number}" for number in range(LEAST_PAINTINGS - 1)], 0.1) == set()
+
+
+def test_a_new_painting_moves_at_most_one_other() -> None:
+    ids = [f"p{number}" for number in range(100)]
+    before, after = held_out(ids, 0.1), held_out([*ids, "new"], 0.1)
+    assert len(before - after) <= 1

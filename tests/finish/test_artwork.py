@@ -2,13 +2,12 @@ import hashlib
 import io
 import json
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from machineray.errors import InputError, UsageError
+from machineray.errors import InputError
 from machineray.finish.artwork import FinishSettings, Origin, finish_picture
 from machineray.finish.encoding import encode_artwork, srgb_profile
 from machineray.finish.noise import SEED_SIGMA, add_noise
@@ -134,11 +133,3 @@ def test_without_super_resolution() -> None:
     assert artwork.sidecar["upscale"] is None
     assert "torch" not in artwork.sidecar["versions"]
     assert "remark" not in artwork.sidecar["licence"]
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"scale": 2}, {"format": "gif"}, {"dpi": 0}, {"quality": 101}, {"dpi": 70_000}]
-)
-def test_refuses_senseless_settings(wrong: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match=f"--{next(iter(wrong))}"):
-        replace(FinishSettings(), **wrong)

@@ -96,6 +96,13 @@ def test_click_arrows_and_escape(browser: Any, page: Path) -> None:
     assert all(url.startswith(("file:", "data:")) for url in browser.requests())
 
 
+def test_the_command_names_the_root_that_the_page_lies_in(browser: Any, tmp_path: Path) -> None:
+    browser.open(hang(tmp_path / "sp ace" / "runs" / "t"))
+    told = browser.js("document.getElementById('command').textContent")
+    assert told.endswith(f"--seeds 0-9 --root '{tmp_path / 'sp ace'}'")
+    assert browser.complaints() == []
+
+
 def test_keys_alone_suffice(browser: Any, page: Path) -> None:
     browser.open(page)
     browser.js("document.querySelector('.wall li:nth-child(5) a').focus()")

@@ -1,4 +1,4 @@
-"""Quality while training: what is held out, what is measured, and what it costs."""
+"""Quality while training: what is measured, and what it costs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,21 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from machineray.gan.networks import calibrate, new_generator
 from machineray.gan.presets import Preset, preset_named
 from machineray.gan.quality import (
-    LEAST_PAINTINGS,
     LEAST_SAMPLES,
     MOST_PICTURES,
     MOST_SAMPLES,
     Quality,
     affordable_samples,
     cached_reference,
-    held_out,
     reference,
 )
 from machineray.gan.training import Config, Snapshot, train
@@ -33,26 +29,6 @@ def means(images: torch.Tensor) -> torch.Tensor:
 
 def picture(index: int) -> NDArray[np.uint8]:
     return np.random.default_rng(index).integers(0, 256, (16, 16, 3), np.uint8)
-
-
-@given(paintings=st.integers(LEAST_PAINTINGS, 60), variants=st.integers(1, 4))
-def test_a_tenth_of_the_paintings_is_held_out_with_all_their_variants(
-    paintings: int, variants: int
-) -> None:
-    ids = [f"p{number}" for number in range(paintings)] * variants
-    assert len(held_out(ids, 0.1)) == round(0.1 * paintings)
-    assert held_out(ids, 0.1) == held_out(ids[:paintings], 0.1)
-    assert held_out(ids, 0.0) == set()
-
-
-def test_of_few_paintings_none_is_held_out() -> None:
-    assert held_out([f"p{number}" for number in range(LEAST_PAINTINGS - 1)], 0.1) == set()
-
-
-def test_a_new_painting_moves_at_most_one_other() -> None:
-    ids = [f"p{number}" for number in range(100)]
-    before, after = held_out(ids, 0.1), held_out([*ids, "new"], 0.1)
-    assert len(before - after) <= 1
 
 
 def test_at_most_so_many_pictures_are_compared_with() -> None:

@@ -75,20 +75,6 @@ def test_psi_shortens_the_way_from_the_mean() -> None:
     assert 0 < float((half - mean).norm()) < float((full - mean).norm())
 
 
-def test_a_cutoff_truncates_the_coarse_layers_only() -> None:
-    made = new_generator(replace(preset_named("tiny"), resolution=16)).eval()
-    z = torch.randn(1, made.z_dim, generator=torch.Generator().manual_seed(1))
-    noise = noise_of(made, [2])
-
-    with torch.no_grad():
-        full = draw(made, z, noise)
-        none = draw(made, z, noise, psi=0.3, cutoff=0)
-        coarse = draw(made, z, noise, psi=0.3, cutoff=2)
-
-    assert torch.equal(full, none)
-    assert not torch.equal(full, coarse)
-
-
 def test_levels_are_rounded_and_clipped() -> None:
     values = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]).reshape(1, 1, 1, 5).expand(1, 3, 1, 5)
 

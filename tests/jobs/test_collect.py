@@ -313,3 +313,14 @@ def test_an_empty_prefix_and_a_missing_bucket(s3_root: str, tmp_path: Path) -> N
         run(tmp_path, f"{s3_root}/nothing")
     with pytest.raises(NotFoundError, match="no such bucket"):
         run(tmp_path, f"{s3_root}-not-there/in")
+
+
+def test_a_folder_called_examples_is_not_taken_for_those_that_ship(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "examples", {"a.jpg": JPEG})
+    with pytest.raises(UsageError, match=r"write \./examples"):
+        run(tmp_path / "root", "examples")
+    job, _ = run(tmp_path / "root", "./examples")
+    assert len(job.output.catalog()) == 1

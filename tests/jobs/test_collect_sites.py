@@ -269,7 +269,7 @@ def test_a_pipeline_begins_at_a_museum() -> None:
     first = steps(request)[0]
     assert (first.stage, first.input) == ("collect", None)
     typed = " ".join(arguments(collect, {**defaults_of(collect), **first.options, "run": "t"}))
-    assert typed == "--source met --source smk --limit 5 --contact me@x.org -r t"
+    assert typed == "--source met --source smk --limit 5 --contact me@x.org --run t"
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_a_pipeline_has_one_beginning(options: dict[str, Any], words: str, tmp_p
 def test_options_that_are_lists_reach_a_container_one_by_one() -> None:
     options = {**defaults_of(collect), "run": "t", "source": ["wikiart", "met"], "limit": 5}
     typed = " ".join(arguments(collect, options))
-    assert typed == "--source wikiart --source met --limit 5 -r t"
+    assert typed == "--source wikiart --source met --limit 5 --run t"
 
 
 def test_a_submit_plans_without_asking_anybody(tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_what_the_sheet_saves_is_what_reject_takes(root: Path, tmp_path: Path) -
     file.write_text(f"{first['id']}  # Title # 1\n", encoding="utf-8")
     job, _ = run(root, name="again", input="t/collect", reject=str(file))
     assert verdicts(job)["0.jpg"] == "rejected by hand"
-    assert '"reject": ["' + first["id"] + '"]' in job.output.read("contact-sheet.html").decode()
+    assert '"reject":["' + first["id"] + '"]' in job.output.read("contact-sheet.html").decode()
 
 
 def test_parts_and_workers_change_no_byte(root: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Whom the page credits: every painting, the first of them with a small picture."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from jobs import Job
 from jobs.finish import Upscale, finish
 from jobs.gallery import gallery
 from machineray.errors import InputError, UsageError
+from machineray.log import Note
 
 
 @pytest.fixture
@@ -57,15 +59,19 @@ def test_only_what_is_on_the_sheet_is_kept_for_it(
         assert sheet.width > sheet.height
 
 
-def test_what_is_not_listed_is_not_promised() -> None:
-    shipped = {"credits": {"artists": {"Paul Klee": 3, "Sonia Delaunay": 1}}}
-    assert jobs.gallery._learned(shipped, ROWS) == jobs.gallery.LISTED
-    told = "What they were learned from is not listed here (paintings by Paul Klee, Sonia Delaunay)"
-    assert jobs.gallery._learned(shipped, []).startswith(told)
-    assert "is not listed here: its rights" in jobs.gallery._learned({}, [])
+def test_pictures_of_no_network_are_not_called_its_own(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "3.jpg").rename(tmp_path / "pictures" / "3.jpg")
+    input = str(tmp_path / "pictures")
+    list(finish(replace(job, stage="finish", input=input), upscale=Upscale.none))
+    *_, told = jobs.gallery.gallery(job)
+    page = tmp_path / "runs" / "r" / "gallery" / "index.html"
+    assert isinstance(told, Note) and told.text.endswith(str(page))
+    assert "network" not in page.read_text().partition("<main")[2].partition("<script")[0]
+    assert jobs.gallery.UNTOLD in page.read_text()
 
 
-@pytest.mark.parametrize("place", ["a-folder", "r/generate"])
-def test_what_are_no_artworks_is_not_hung(place: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"--input {place}: gallery hangs what RUN/finish"):
-        list(gallery(Job("gallery", "r", str(tmp_path), place)))
+@pytest.mark.parametrize("input", ["klee/generate", "klee/collect", "pictures"])
+def test_only_finished_pictures_are_hung(job: Job, input: str) -> None:
+    with pytest.raises(UsageError, match=f"mray run finish --run NAME --input {input}"):
+        list(jobs.gallery.gallery(replace(job, input=input)))

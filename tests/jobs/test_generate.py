@@ -144,11 +144,17 @@ def test_what_copies_a_painting_is_left_out(root: Path, monkeypatch: pytest.Monk
 
     seen: list[Any] = []
     monkeypatch.setattr(CopyJudge, "copied", copied)
+    monkeypatch.setattr("jobs.generate.check_judge", lambda job: None)
     kept = pictures(root, "honest", seeds="0-4", refuse_copies=True)
     assert sorted(kept) == ["seed000000", "seed000002", "seed000004"]
     output = Job(stage="generate", run="honest", root=str(root)).output
     assert output.is_complete()
     assert [row["seed"] for row in output.catalog()] == [0, 2, 4]
+
+
+def test_who_cannot_judge_says_so(root: Path) -> None:
+    with pytest.raises(UsageError, match="t/train kept no paintings to say how near is too near"):
+        pictures(root, "unsure", refuse_copies=True)
 
 
 def test_a_file_alone_knows_no_paintings(root: Path, snapshot: Path) -> None:

@@ -25,9 +25,9 @@ from jobs.project import project
 from jobs.train import DiscriminatorName, GeneratorName, train
 from jobs.walk import FilmFormat, walk
 from machineray.errors import InputError, NotFoundError, UsageError
-from machineray.film import frames_of
 from machineray.shards import Part
 from machineray.storage import open_store
+from tests.conftest import frames_of
 
 pytestmark = pytest.mark.xdist_group("s3")  # one root for all, also for those that want a bucket
 
@@ -146,7 +146,7 @@ def test_a_walk_is_a_film_with_its_row(root: Path, network: str) -> None:
     (row,) = rows(folder)
     assert (row["frames"], row["fps"], row["seeds"], row["psi"]) == (100, 20, [3, 5], 1.0)
     assert (row["width"], row["height"]) == (SIDE, SIDE)
-    frames = list(frames_of(root / row["key"]))
+    frames = frames_of(root / row["key"])
     assert len(frames) == 100
     assert len(list((folder / "parts").iterdir())) == 3
     seed = done(root, generate, f"walk-{network}", network, seeds="3") / "samples/seed000003.png"
@@ -262,7 +262,7 @@ def test_a_projection_is_nearer_than_the_nearest_seed(
     assert beside.shape == (512, 1024, 3)
     assert np.abs(beside[10, 10].astype(int) - (200, 30, 30)).max() < 12
     assert np.abs(beside[500, 500].astype(int) - (30, 30, 200)).max() < 12
-    frames = list(frames_of(folder / "projection.mp4"))
+    frames = frames_of(folder / "projection.mp4")
     assert len(frames) == 41 + 24
     assert np.abs(frames[-1].astype(int) - beside).mean() < 6
     ws = load((folder / "w.safetensors").read_bytes())["w"]

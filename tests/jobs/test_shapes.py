@@ -98,8 +98,23 @@ def test_the_paintings_proportions_are_there_for_the_asking(root: Path) -> None:
     assert sizes((root / "runs/wide/finish/artworks").glob("*.png")) == {(WIDTH, 18)}  # 64 x 48
 
 
+def test_the_page_says_what_was_learned_from_whichever_run_drew(root: Path) -> None:
+    upscale = function_of("finish").__globals__["Upscale"].none
+    list(function_of("finish")(Job("finish", "far", str(root), "t/generate"), upscale=upscale))
+    list(function_of("gallery")(Job("gallery", "far", str(root))))
+    page = (root / "runs/far/gallery/index.html").read_text()
+    assert "made by a network that has seen 22 paintings" in page
+    assert "2 others, which it never saw, judged it" in page
+    assert (
+        "The network was made with 24 paintings: 24 by unknown. Their rights: “unknown” (24)."
+        in page
+    )
+    assert "mray run pipeline --trained t/train " in page
+    assert "DIV2K" not in page  # nothing was enlarged
+
+
 def test_a_dry_run_is_about_the_shape_of_the_pictures(root: Path) -> None:
-    (note,) = train(Job("train", "t", str(root)), preset="tiny", dry_run=True)
+    note, _ = train(Job("train", "t", str(root)), preset="tiny", dry_run=True)
     assert isinstance(note, Note)
     assert f"{WIDTH}x{HEIGHT} px" in note.text
 

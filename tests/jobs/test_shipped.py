@@ -10,6 +10,7 @@ from PIL import Image
 from jobs import SHIPPED, Job
 from jobs.augment import augment
 from jobs.finish import Upscale, finish
+from jobs.gallery import gallery
 from jobs.generate import generate
 from jobs.networks import read_snapshot
 from jobs.pipeline import Request, pipeline, steps
@@ -69,6 +70,12 @@ def test_its_artworks_say_whose_paintings_it_learned_from(tmp_path: Path) -> Non
     credits = json.loads(job.output.read("artworks/seed000000.json"))["credits"]
     assert credits["paintings"] == sum(credits["rights"].values()) == 301
     assert credits["artists"]["Piet Mondrian"] == 47
+    job = Job(stage="gallery", run="look", root=str(tmp_path))
+    list(gallery(job))
+    page = job.output.read("index.html").decode()
+    assert "was made with 301 paintings: 251 by Wassily Kandinsky, 47 by Piet Mondrian" in page
+    assert "not proven for the US” (96)" in page
+    assert "--trained" not in page  # no run has trained it
 
 
 def test_the_pipeline_gives_it_to_the_training() -> None:
