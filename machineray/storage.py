@@ -162,7 +162,15 @@ class FolderStore:
         if folder:
             checked_key(folder)
         with _os_errors(self.root):
-            yield from self._walk(folder, prefix)
+            place: Path = self.root
+            links: tuple[Path, ...] = ()
+            for part in folder.split("/") if folder else ():
+                place /= part
+                led = _led(place, links) if place.is_symlink() else links
+                if led is None:
+                    return
+                links = led
+            yield from self._walk(folder, prefix, links)
 
     def _walk(self, folder: str, prefix: str, links: tuple[Path, ...] = ()) -> Iterator[Stored]:
         """What lies below; linked folders, too, but for those that lead back to where we are.

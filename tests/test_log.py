@@ -76,10 +76,10 @@ def test_what_strangers_write_is_seen_and_does_nothing() -> None:
     ]
     stream = io.StringIO()
     show(told, stream)
-    assert stream.getvalue().splitlines()[1] == "refused  a: by [red]?[2J?gnp"
-    assert "[/x] ?]0;a? Klee" in stream.getvalue()
+    assert stream.getvalue().splitlines()[1] == "refused  a: by [red]\\x1b[2J\\u202egnp"
+    assert "[/x] \\x1b]0;a\\x07 Klee" in stream.getvalue()
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal:
         show(told, terminal)
     text = read_all(ours)
-    assert "[/x] ?]0;a? Klee" in text and "by [red]?[2J?gnp" in text
+    assert "[/x] \\x1b]0;a\\x07 Klee" in text and "by [red]\\x1b[2J\\u202egnp" in text
