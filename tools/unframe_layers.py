@@ -115,6 +115,52 @@ def ground_of(shape: tuple[int, int], rng: Generator) -> Floats:
     return paper(shape, rng) if rng.random() < 0.2 else flat(shape, rng)
 
 
+def wall(shape: tuple[int, int], rng: Generator) -> Floats:
+    """What a frame hangs on (H, W, 3): plain, rough, laid in bricks or boards, or papered."""
+    kind = rng.choice(4, p=(0.5, 0.15, 0.2, 0.15))
+    if kind == 0:
+        return flat(shape, rng)
+    ground = np.broadcast_to(colour(rng), (*shape, 3)).astype(np.float32)
+    if kind == 1:  # plaster, concrete
+        for cells in (3, 12, 60):
+            ground += cloud(shape, cells, rng)[..., None] * np.float32(rng.uniform(1, 7))
+        return ground
+    factors = laid(shape, rng) if kind == 2 else papered(shape, rng)
+    ground *= factors[..., None]
+    return ground + roughness((*shape, 1), rng) * np.float32(rng.uniform(0.5, 4))
+
+
+def laid(shape: tuple[int, int], rng: Generator) -> Floats:
+    """Factors (H, W) of bricks, or of upright boards or stripes, with a seam or without."""
+    wide = max(4, int(max(shape) * rng.uniform(0.02, 0.12)))
+    is_brick = rng.random() < 0.5
+    high = max(3, int(wide * rng.uniform(0.25, 0.5))) if is_brick else shape[0]
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    course = y // high
+    x = x + course % 2 * (wide // 2)
+    piece = x // wide
+    if not is_brick and rng.random() < 0.4:  # stripes: two tones in turn
+        return np.where(piece % 2, 1, rng.uniform(0.75, 1.25)).astype(np.float32) + 0 * y
+    tones = rng.normal(1, rng.uniform(0.02, 0.12), (course.max() + 1, piece.max() + 1))
+    seam = max(1, int(min(wide, high) * rng.uniform(0.04, 0.14)))
+    is_seam = (x % wide < seam) | ((y % high < seam) & is_brick)
+    factors = np.where(is_seam, rng.uniform(0.5, 1.4), tones[course, piece])
+    length = float(rng.uniform(2, 20))  # of the grain
+    noise = cv2.GaussianBlur(roughness(shape, rng), (0, 0), sigmaX=0.7, sigmaY=length)
+    return (factors * (1 + noise * rng.uniform(0.02, 0.15) * length**0.5)).astype(np.float32)
+
+
+def papered(shape: tuple[int, int], rng: Generator) -> Floats:
+    """Factors (H, W) of a figure that comes again and again, mirrored: wallpaper, damask."""
+    long = max(8, int(max(shape) * rng.uniform(0.04, 0.2)))
+    size = (long, max(8, int(long * rng.uniform(0.5, 1))))
+    figure = np.tanh(3 * cloud(size, int(rng.integers(3, 9)), rng)) * rng.uniform(0.04, 0.2)
+    figure = np.hstack([figure, figure[:, ::-1]])
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    x = x + y // size[0] % 2 * (size[1] if rng.random() < 0.5 else 0)
+    return (1 + figure[y % size[0], x % (2 * size[1])]).astype(np.float32)
+
+
 # --- layers --------------------------------------------------------------------------------------
 
 
@@ -130,23 +176,25 @@ def margin(inner: Labelled, rng: Generator) -> Labelled:
         widths[rng.choice(4, rng.integers(1, 4), replace=False)] = 0
     elif bare < 0.3:
         widths[[0, 1] if rng.random() < 0.5 else [2, 3]] = 0
-    if rng.random() < 0.2:  # a page: more room where the words stand
-        widths[rng.choice(4, p=WORDS_AT)] += longest * rng.uniform(0.02, 0.2)
+    is_page = rng.random() < 0.25
+    if is_page:  # more room where the words stand
+        widths[rng.choice(4, p=WORDS_AT)] += longest * rng.uniform(0.02, rng.choice((0.2, 0.8)))
     t, b, le, r = (int(n) for n in np.maximum(np.rint(widths), 0))
     outer = surrounded(inner, (t, b, le, r), ground_of(grown(inner, (t, b, le, r)), rng))
     if min(t, b, le, r) > 3 and rng.random() < 0.2:
         outer = ragged(outer, rng)
-    return captioned(outer, (t, b, le, r), rng) if rng.random() < 0.5 else outer
+    return captioned(outer, (t, b, le, r), rng) if is_page or rng.random() < 0.4 else outer
 
 
 STRIPS = ((1,), (0, 1), (0,), (2, 3), (2,), (3,))  # of top, bottom, left, right
-WORDS_AT = (0.1, 0.6, 0.15, 0.15)  # how often at each of them
+WORDS_AT = (0.1, 0.5, 0.2, 0.2)  # how often at each of them
 
 
 def strips(inner: Labelled, rng: Generator) -> Labelled:
     """A plain strip at one side or at two opposite ones, often black or white: a caption's."""
     sides = STRIPS[rng.choice(len(STRIPS), p=(0.22, 0.2, 0.13, 0.15, 0.15, 0.15))]
-    wide = inner.pixels.shape[sides[0] // 2] * rng.uniform(0.03, 0.3)
+    most = rng.choice((0.3, 0.7), p=(0.8, 0.2))
+    wide = inner.pixels.shape[sides[0] // 2] * rng.uniform(0.03, most)
     sizes = [max(1, round(wide + rng.normal(0, wide / 20))) * (side in sides) for side in range(4)]
     widths = (sizes[0], sizes[1], sizes[2], sizes[3])
     shape = grown(inner, widths)
@@ -178,7 +226,7 @@ def captioned(outer: Labelled, around: Widths, rng: Generator) -> Labelled:
         (slice(0, height), slice(0, left)),
         (slice(0, height), slice(width - right, width)),
     )
-    likely = np.array(WORDS_AT) * (np.array(around) > 12)
+    likely = np.array(WORDS_AT) * np.where(np.array(around) > 12, around, 0)
     if not likely.any():
         return outer
     room = rooms[rng.choice(4, p=likely / likely.sum())]
@@ -188,22 +236,52 @@ def captioned(outer: Labelled, around: Widths, rng: Generator) -> Labelled:
 
 
 def written(page: Pixels, rng: Generator) -> Pixels:
-    """A line or a paragraph on a page (H, W, 3), black or white, whichever is seen, or grey."""
+    """Words on a page (H, W, 3): a line, a paragraph, a column of them, or a scale of colours."""
     height, width = page.shape[:2]
-    size = float(rng.uniform(0.25, 0.5) * min(min(height, width) / 20, 1.5))
-    across, down = 18 * size, 34 * size  # of a letter, pixels
-    count = 1 if rng.random() < 0.4 else int(rng.integers(2, 13))
-    count = max(1, min(count, int(height / down)))
-    left = rng.uniform(0.01, 0.15 if count > 1 else 0.6) * width
-    top = rng.uniform(0, 1) ** 2 * max(0, height - count * down) + down * 0.8
+    if rng.random() < 0.1:
+        return scaled(page, rng)
+    left = int(rng.uniform(0.01, 0.15) * width)
+    top = rng.uniform(0, 1) ** 2 * height * 0.8
+    is_column = rng.random() < 0.35
+    for _ in range(int(rng.integers(2, 9)) if is_column else 1):
+        top = paragraph(page, left, top, is_column, rng)
+        if is_column and rng.random() < 0.15:  # a button
+            high, wide = (int(n) for n in rng.uniform((0.03, 0.2), (0.1, 0.7)) * (height, width))
+            page[int(top) : int(top) + high, left : left + wide] = colour(rng)
+            top += 1.5 * high
+    return page
+
+
+def paragraph(page: Pixels, left: int, top: float, is_full: bool, rng: Generator) -> float:
+    """Some lines put on a page, black or white, whichever is seen, or grey; where they end."""
+    height, width = page.shape[:2]
+    size = float(rng.uniform(0.25, 0.5) * min(min(height, width) / 20, rng.choice((0.9, 1.5))))
+    across, down = 18 * size, 34 * size * rng.uniform(0.8, 1.1)  # of a letter, pixels
+    count = 1 if rng.random() < 0.4 else int(rng.integers(2, 40 if is_full else 13))
+    count = max(1, min(count, int((height - top) / down)))
+    if count == 1:
+        left = int(rng.uniform(left, max(left + 1, width * 0.6)))
     letters = max(2, int((width - left) / across * rng.uniform(0.5, 1)))
     tone = 0 if page.mean() > 127 else 255
     tone = int(rng.uniform(60, 190)) if rng.random() < 0.15 else tone
     for number in range(count):
         long = max(1, int(letters * rng.uniform(0.75 if number < count - 1 else 0.2, 1)))
         words = "".join(rng.choice(list("abdeghiklmnoprstuw   |,.19"), long))
-        start = (int(left), int(top + number * down))
+        start = (left, int(top + (number + 0.8) * down))
         cv2.putText(page, words, start, cv2.FONT_HERSHEY_SIMPLEX, size, (tone,) * 3, 1, cv2.LINE_AA)
+    return top + (count + rng.uniform(0.3, 2)) * down
+
+
+def scaled(page: Pixels, rng: Generator) -> Pixels:
+    """A page with the patches of a scale of colours in a row along it."""
+    height, width = page.shape[:2]
+    count = int(rng.integers(5, 18))
+    side = int(min(min(height, width) * rng.uniform(0.2, 0.7), 0.9 * max(height, width) / count))
+    start = rng.uniform(0, 1, 2) * (width - side, height - side)
+    along = np.array((1, 0) if width > height else (0, 1)) * side
+    for place in range(count):
+        x, y = (int(n) for n in start + place * along)
+        page[y : y + side, x : x + side] = rng.integers(0, 256, 3)
     return page
 
 
@@ -335,9 +413,13 @@ def room(inner: Labelled, rng: Generator) -> Labelled:
     """A wall around the frame: its shadow there, neighbours, furniture, the light of a lamp."""
     longest = max(inner.pixels.shape[:2])
     most = rng.choice((0.05, 0.2, 0.5, 1), p=(0.3, 0.3, 0.28, 0.12))
-    t, b, le, r = (int(n) for n in rng.uniform(0, most, 4) * longest)
+    widths = rng.uniform(0, most, 4)
+    is_far = rng.random() < 0.12
+    if is_far:  # over a sofa, a chest
+        widths = rng.uniform((0.1, 0.4, 0.1, 0.1), (0.5, 1.2, 1, 1))
+    t, b, le, r = (int(n) for n in widths * longest)
     shape = grown(inner, (t, b, le, r))
-    ground = flat(shape, rng)
+    ground = wall(shape, rng)
     if rng.random() < 0.3:
         y, x = (int(rng.uniform(0, 0.95) * n) for n in shape)
         ground[y : y + longest // 15, x : x + longest // 12] = colour(rng)
@@ -352,7 +434,7 @@ def room(inner: Labelled, rng: Generator) -> Labelled:
         shade[y : t + down + inner.pixels.shape[0], x : le + across + inner.pixels.shape[1]] = 1
         shade = cv2.GaussianBlur(shade, (0, 0), float(longest * rng.uniform(0.002, 0.03)))
         ground *= 1 - rng.uniform(0.2, 0.7) * shade[..., None]
-    if rng.random() < 0.25:
+    if is_far or rng.random() < 0.2:
         furnish(ground, shape[0] - b, rng)
     return surrounded(inner, (t, b, le, r), ground)
 
@@ -386,19 +468,35 @@ def recast(pixels: Pixels, rng: Generator) -> Floats:
 
 
 def furnish(ground: Floats, below: int, rng: Generator) -> None:
-    """A sofa, a chest, a table before the wall: boxes with soft folds that begin under `below`."""
+    """A floor, a sofa, a chest, a table before the wall: boxes that begin under `below`.
+
+    They have soft folds, parts with a seam between them, and cushions or things in front.
+    """
     height, width = ground.shape[:2]
     if height - below < 12:
         return
+    if rng.random() < 0.5:
+        floor = ground[int(below + (height - below) * rng.uniform(0.5, 0.95)) :]
+        floor[:] = colour(rng)
+        floor *= laid((floor.shape[1], len(floor)), rng).T[..., None] if len(floor) > 8 else 1
     for _ in range(rng.integers(1, 4)):
         top = int(below + (height - below) * rng.uniform(0.05, 0.7))
         start, stop = np.sort(rng.uniform(-0.1, 1.1, 2).clip(0, 1) * width).astype(int)
         if stop - start < 8:
             continue
-        part = (slice(top, height), slice(start, stop))
-        shape = ground[part].shape[:2]
+        end = height if rng.random() < 0.5 else int(rng.uniform(top, height)) + 4
+        part = ground[top:end, start:stop]
+        shape = (part.shape[0], part.shape[1])
+        tone = colour(rng)
         folds = cloud(shape, int(rng.integers(2, 12)), rng)[..., None] * rng.uniform(2, 20)
-        ground[part] = colour(rng) + folds
+        part[:] = tone + folds
+        for _ in range(rng.integers(0, 4)):
+            cushion = (rng.uniform(0.2, 0.8, 2) * shape).astype(int)
+            y, x = (int(n) for n in rng.uniform(0, 1, 2) * (np.array(shape) - cushion))
+            near = tone * rng.uniform(0.8, 1.2) if rng.random() < 0.5 else colour(rng)
+            part[y : y + cushion[0], x : x + cushion[1]] = near
+        for place in rng.uniform(0, 1, rng.integers(0, 5)):
+            part[:, int(place * shape[1]) :][:, : int(rng.integers(1, 4))] *= 0.6
 
 
 def shaped(painting: Pixels, rng: Generator) -> Labelled:
@@ -484,6 +582,35 @@ def ground_and_figures(rng: Generator, longest: int = 400) -> Labelled:
             cv2.ellipse(mask, (place, size, angle), 255, -1, cv2.LINE_AA)
         figure = painted_ground((height, width), colour(rng), rng)
         pixels += (mask[..., None] / np.float32(255)) * (figure - pixels)
+    return whole(clipped(pixels))
+
+
+def fields(rng: Generator, longest: int = 400) -> Labelled:
+    """Fields of colour on a ground, soft or sharp: stacked, or each inside the last."""
+    height, width = (int(longest * n) for n in rng.uniform(0.65, 1, 2))
+    tone = colour(rng) if rng.random() < 0.5 else rng.uniform(15, 235, 3)
+    pixels = painted_ground((height, width), tone, rng)
+    y, x = np.ogrid[:height, :width]
+    count = int(rng.integers(1, 5))
+    margins = (
+        rng.uniform(0.02, 0.2, 4) if rng.random() < 0.5 else np.full(4, rng.uniform(0.03, 0.2))
+    )
+    is_stack = rng.random() < 0.5
+    waver = cloud((height, width), int(rng.integers(4, 40)), rng) * rng.uniform(0, 5)
+    soft = rng.uniform(0.5, 8)
+    cuts = np.sort(np.append(rng.uniform(margins[0], 1 - margins[1], count - 1), (0, 1)))
+    for number in range(count):
+        top, bottom, left, right = margins * (
+            1 if is_stack else min(number + 1, 0.4 / margins.max())
+        )
+        if is_stack:
+            top, bottom = max(top, cuts[number] + 0.01), max(bottom, 1.01 - cuts[number + 1])
+        down = np.minimum(y - top * height, (1 - bottom) * height - y)
+        across = np.minimum(x - left * width, (1 - right) * width - x)
+        share = np.clip((np.minimum(down, across) + waver) / soft, 0, 1)[..., None]
+        near = np.clip(tone + rng.normal(0, 60, 3), 0, 255)
+        field = painted_ground((height, width), near.astype(np.float32), rng)
+        pixels += share.astype(np.float32) * (field - pixels)
     return whole(clipped(pixels))
 
 

@@ -26,8 +26,8 @@ def shuffled(chosen: NDArray[np.intp], batch: int, steps: int) -> Iterator[Tenso
 # --- what is painting ----------------------------------------------------------------------------
 
 STEM, CHANNELS = 32, 20
-PAINTED_SEEN = 26_000  # pictures that one fit sees
-PAINTED_BATCH = 32
+PAINTED_SEEN = 40_000  # pictures that one fit sees
+PAINTED_BATCH = 16
 
 
 class Painted(nn.Module):
@@ -84,7 +84,8 @@ def fitted_painted(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=steps)
     for rows in shuffled(chosen, PAINTED_BATCH, steps):
         turn = int(torch.randint(8, ()))
-        scores = network(turned_cells(known[rows].float(), turn))
+        seen = turned_cells(known[rows], turn).float()
+        scores = network(seen.contiguous(memory_format=torch.channels_last))
         losses = nn.functional.binary_cross_entropy_with_logits(
             scores, turned(share[rows].float(), turn), reduction="none"
         ).mean((1, 2))
@@ -105,14 +106,11 @@ def turned(values: Tensor, turn: int) -> Tensor:
 def turned_cells(known: Tensor, turn: int) -> Tensor:
     """What `cells` would know (N, INPUTS, GRID, GRID) of the pictures, turned."""
     size = painted.CELL
-    pixels = known[:, : size * size * 3].unflatten(1, (size, size, 3)).movedim(3, 1)
-    pixels = turned(pixels.movedim((2, 3), (-2, -1)), turn)
-    pixels = turned(pixels.movedim((-2, -1), (2, 3)), turn)
-    pixels = pixels.movedim(1, 3).flatten(1, 3)
-    rest = turned(known[:, size * size * 3 :], turn)
-    if turn & 4:
-        rest = rest[:, (0, 2, 1)]
-    return torch.cat([pixels, rest], 1).contiguous(memory_format=torch.channels_last)
+    pixels = torch.arange(size * size * 3).reshape(size, size, 3)
+    rough, down, across = range(size * size * 3, painted.INPUTS)
+    rest = [rough, across, down] if turn & 4 else [rough, down, across]
+    order = turned(pixels.movedim(2, 0), turn).movedim(0, 2).flatten()
+    return turned(known[:, torch.cat([order, torch.tensor(rest)])], turn)
 
 
 # --- which box it is ------------------------------------------------------------------------------

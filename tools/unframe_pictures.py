@@ -15,6 +15,7 @@ from unframe_layers import (
     bordered,
     clipped,
     colour,
+    fields,
     ground_and_figures,
     inset,
     margin,
@@ -62,7 +63,8 @@ def framed(painting: Pixels, rng: Generator) -> Labelled:
             picture = shadowed(picture, rng)
     if kind in (1, 2, 3, 4):
         for _ in range(rng.integers(1, 4)):
-            picture = moulding(picture, rng, rng.uniform(0.008, 0.06))
+            most = rng.choice((0.06, 0.14), p=(0.8, 0.2))
+            picture = moulding(picture, rng, rng.uniform(0.008, most))
     if kind == 3 or (kind in (1, 2, 6) and rng.random() < (0.6 if kind == 6 else 0.2)):
         picture = room(picture, rng)
     if kind in (0, 4) or rng.random() < 0.1:
@@ -72,7 +74,8 @@ def framed(painting: Pixels, rng: Generator) -> Labelled:
 
 def confusing(painting: Pixels, rng: Generator) -> Labelled:
     """A painting with lines of its own that look like a frame's, alone or in a frame."""
-    own = inset(painting, rng) if rng.random() < 0.5 else ground_and_figures(rng)
+    kind = rng.choice(3, p=(0.45, 0.35, 0.2))
+    own = (inset(painting, rng), ground_and_figures(rng), fields(rng))[kind]
     return photographed(own, rng) if rng.random() < 0.7 else framed(own.pixels, rng)
 
 
@@ -193,7 +196,7 @@ def part(painting: Pixels, rng: Generator) -> Labelled:
 
 def unframed(painting: Pixels, rng: Generator) -> Labelled:
     """A picture without frame of any kind: a piece, one with a painted border, flat fields."""
-    kind = rng.choice(3, p=(0.6, 0.2, 0.2))
+    kind = rng.choice(4, p=(0.56, 0.18, 0.18, 0.08))
     if kind == 0:
         return part(painting, rng)
-    return photographed(bordered(painting, rng) if kind == 1 else barred(rng), rng)
+    return photographed((bordered(painting, rng), barred(rng), fields(rng))[kind - 1], rng)

@@ -32,8 +32,8 @@ WEIGHTS = Path(__file__).with_name("weights.npz")
 SMALL = 448  # long side of the copy that is judged, pixels
 SMALLEST = 32  # a picture with a shorter side than this is left alone
 MOST_STRETCHED = 12  # and so is one that is longer than this many times its short side
-WORTH = 0.03  # of IoU: what a cut has to gain
-NO_FRAME = 1.0  # on the whole picture's score: no frame is likelier than in what was learnt from
+WORTH = 0.042  # of IoU: what a cut has to gain
+NO_FRAME = 0.7  # on the whole picture's score: no frame is likelier than in what was learnt from
 SURER = 1.5  # the networks are right more often than their scores say: for the confidence only
 RIVALS = 400  # likeliest boxes that are held against each other
 

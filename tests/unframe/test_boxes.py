@@ -73,6 +73,18 @@ def beside_words(inner: Pixels, widths: Edges) -> tuple[Pixels, Edges]:
     return pixels, box
 
 
+def column_beside(inner: Pixels) -> tuple[Pixels, Edges]:
+    """A page with a column of print at the right, half as wide as the picture."""
+    pixels, box = on_ground(inner, (25, 30, 220, 30), (248, 246, 240))
+    for y in range(44, 300, 11):
+        text = "which painter his later period white black"[y % 7 :]
+        place = (box[2] + 20, y)
+        cv2.putText(
+            pixels, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.26, (40, 40, 40), 1, cv2.LINE_AA
+        )
+    return pixels, box
+
+
 def mondrian(seed: int, height: int = 400, width: int = 360) -> Pixels:
     """Flat fields between black bars that reach the edges, some fields coloured."""
     rng = np.random.default_rng(seed)
@@ -146,6 +158,7 @@ FRAMES: dict[str, Frame] = {
     "words at the right": lambda p: beside_words(p, (0, 0, 95, 0)),
     "words above": lambda p: beside_words(p, (0, 80, 0, 0)),
     "words below": lambda p: beside_words(p, (0, 0, 0, 80)),
+    "a column of words": column_beside,
 }
 
 
