@@ -13,7 +13,7 @@ import typer
 from jobs import Job, main
 from jobs.crawling import crawl_of, crawl_task, estimates
 from jobs.pictures import files_of
-from jobs.threads import room_for
+from jobs.room import room_for
 from machineray.collect.catalog import FIELDS
 from machineray.errors import InputError, NotFoundError, UsageError
 from machineray.log import Event, Note

@@ -28,8 +28,7 @@ HEAVY = ("torch", "numpy", "PIL", "boto3", "kubernetes", "rich", "pydantic")
 HELP_OF_TYPER = 2.5  # times the CPU time that importing typer takes
 AGAIN = ("--input", "klee/collect", "--resolution", "64")
 OTHERWISE = (
-    "give the same again, or begin a new run with --run NAME (this stage alone: --input "
-    "klee/collect)"
+    "give the same again, or begin a new run: mray run augment --run NAME --input klee/collect"
 )
 JOBS = ("pipeline", *(stage.name for stage in (*STAGES, *TOOLS)))
 

@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 from threadpoolctl import threadpool_info
 
-from jobs.threads import Room, each_file
+from jobs.room import ROOM, Room
+from jobs.threads import each_file
 from machineray.errors import InputError, NotFoundError
+from machineray.imaging import MAX_PIXELS
 from machineray.runs import Row
 
 ROWS: list[Row] = [{"id": str(number)} for number in range(5)]
@@ -77,6 +79,10 @@ def test_pictures_at_work_have_no_more_pixels_than_there_is_room_for() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="VmHWM is Linux's")
+def test_there_is_room_for_the_largest_picture() -> None:
+    assert ROOM.pixels == MAX_PIXELS
+
+
 def test_hostile_pictures_by_two_threads_take_the_memory_of_one(tmp_path: Path) -> None:
     """Some 20 kB each, and 160 million pixels: of a palette with a transparent colour."""
     for number in range(2):
