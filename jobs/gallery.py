@@ -107,7 +107,7 @@ def gallery(
             yield Note(f"gallery: {name} is not here: the page says nothing of it")
     yield from job.execute(Task(plan, job.row.unit, work, merge, together=together))
     if job.output.is_complete():
-        yield Note(f"\nThe gallery: {job.store.url}/{job.output.key('index.html')}")
+        yield Note(f"The gallery: {job.store.url}/{job.output.key('index.html')}")
 
 
 def _evenly(values: Sequence[Value], most: int) -> Sequence[Value]:
