@@ -255,22 +255,24 @@ def estimated(preset: Preset, kimg: float, workers: int, how: tuple[Any, ...]) -
     counts = counted(preset)
     yield Note(
         f"{preset.name}: {preset.generator} x {preset.discriminator}, {preset.size} px, "
-        f"batch {preset.batch}\n"
-        f"generator      {counts.generator_parameters / 1e6:.2f} M parameters, "
-        f"{counts.generated.gflop:.2f} GFLOP a picture drawn\n"
-        f"discriminator  {counts.discriminator_parameters / 1e6:.2f} M parameters\n"
-        f"a picture of the training: {counts.gflop:.2f} GFLOP\n"
-        "now a few steps, to time them (of large presets minutes on a CPU)"
+        f"batch {preset.batch}"
     )
+    yield Note(
+        f"generator      {counts.generator_parameters / 1e6:.2f} M parameters, "
+        f"{counts.generated.gflop:.2f} GFLOP a picture drawn"
+    )
+    yield Note(f"discriminator  {counts.discriminator_parameters / 1e6:.2f} M parameters")
+    yield Note(f"a picture of the training: {counts.gflop:.2f} GFLOP")
+    yield Note("now a few steps, to time them (of large presets minutes on a CPU)")
     with joined_world() as world:
         compute = compute_of(world, preset, *how)
         with memory_watched(preset, compute):
             found = estimate(preset, compute)
     yield Note(
         f"on {machine_name()} in {compute.precision}: {found.seconds_per_kimg:.1f} s/kimg, "
-        f"{found.memory_gb:.1f} GB\n"
-        f"{kimg:g} kimg: {duration(found.hours(kimg) * 3600)}"
+        f"{found.memory_gb:.1f} GB"
     )
+    yield Note(f"{kimg:g} kimg: {duration(found.hours(kimg) * 3600)}")
 
 
 def compute_of(

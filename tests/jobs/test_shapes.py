@@ -114,7 +114,7 @@ def test_the_page_says_what_was_learned_from_whichever_run_drew(root: Path) -> N
 
 
 def test_a_dry_run_is_about_the_shape_of_the_pictures(root: Path) -> None:
-    note, _ = train(Job("train", "t", str(root)), preset="tiny", dry_run=True)
+    note, *_ = train(Job("train", "t", str(root)), preset="tiny", dry_run=True)
     assert isinstance(note, Note)
     assert f"{WIDTH}x{HEIGHT} px" in note.text
 

@@ -229,11 +229,11 @@ def test_a_training_begins_with_another_ones_snapshot(
 
 def test_a_dry_run_says_what_it_will_take_and_does_nothing(tmp_path: Path) -> None:
     notes = train_at(tmp_path, dry_run=True)
-    counts, times = [note.text for note in notes if isinstance(note, Note)]
-    for words in ("M parameters", "GFLOP a picture", "minutes on a CPU"):
-        assert words in counts  # at once
-    for words in ("s/kimg", "GB", "0.048 kimg: "):
-        assert words in times
+    told = [note.text for note in notes if isinstance(note, Note)]
+    words = ("px, batch", "M parameters, ", "M parameters", "GFLOP", "minutes on a CPU")
+    words += ("s/kimg, ", "0.048 kimg: ")
+    assert all(word in text for word, text in zip(words, told, strict=True))
+    assert not any("\n" in text for text in told)  # it would be told as what it is
     assert not list(tmp_path.iterdir())
 
 
