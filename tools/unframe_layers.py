@@ -10,9 +10,17 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from unframe_grounds import (
+    Floats,
+    cloud,
+    colour,
+    ground_of,
+    laid,
+    roughness,
+    wall,
+)
 
 Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Edges = tuple[float, float, float, float]  # left, top, right, bottom in pixels, end exclusive
 Widths = tuple[int, int, int, int]  # top, bottom, left, right in pixels
 
@@ -49,119 +57,6 @@ def grown(inner: Labelled, widths: Widths) -> tuple[int, int]:
     """Height and width with so much around it."""
     height, width = inner.pixels.shape[:2]
     return height + widths[0] + widths[1], width + widths[2] + widths[3]
-
-
-# --- grounds -------------------------------------------------------------------------------------
-
-
-def colour(rng: Generator) -> Floats:
-    """What mats, walls and mouldings are painted in: mostly white, black, grey, wood or gold."""
-    kind = rng.choice(6, p=(0.3, 0.2, 0.18, 0.14, 0.08, 0.1))
-    tint = rng.normal(0, 4, 3)
-    if kind == 0:
-        base = rng.uniform(225, 255) + tint * rng.integers(2)
-    elif kind == 1:
-        base = rng.uniform(0, 45) + tint * rng.integers(2)
-    elif kind == 2:
-        base = rng.uniform(40, 225) + tint
-    elif kind == 3:  # wood
-        base = rng.uniform(0.25, 1) * np.array((200, 160, 105)) + 3 * tint
-    elif kind == 4:  # gold
-        base = rng.uniform(0.5, 1) * np.array((235, 195, 110)) + 2 * tint
-    else:
-        base = rng.uniform(20, 235, 3)
-    return np.clip(base, 0, 255).astype(np.float32)
-
-
-def cloud(shape: tuple[int, int], cells: int, rng: Generator) -> Floats:
-    """Smooth noise (H, W) of mean 0 and deviation about 1, `cells` to the long side."""
-    scale = cells / max(shape)
-    size = (max(2, round(shape[1] * scale)), max(2, round(shape[0] * scale)))
-    coarse = rng.normal(0, 1.3, size[::-1]).astype(np.float32)
-    return np.asarray(cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
-
-
-def roughness(shape: tuple[int, ...], rng: Generator) -> Floats:
-    """Noise (H, W) of mean 0 and deviation 1, pixel by pixel."""
-    return rng.standard_normal(shape, np.float32)
-
-
-def flat(shape: tuple[int, int], rng: Generator) -> Floats:
-    """One colour (H, W, 3), often with a slope of light and a little grain."""
-    ground = np.broadcast_to(colour(rng), (*shape, 3)).astype(np.float32)
-    if rng.random() < 0.4:
-        down, across = rng.normal(0, 0.1, 2)
-        y, x = np.ogrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
-        ground *= (1 + down * y + across * x)[..., None].astype(np.float32)
-    if rng.random() < 0.5:
-        ground += roughness((*shape, 1), rng) * np.float32(rng.uniform(0.5, 5))
-    return ground
-
-
-def paper(shape: tuple[int, int], rng: Generator) -> Floats:
-    """Old paper or board (H, W, 3): yellowed in clouds, foxed in spots."""
-    sheet = np.array((244, 236, 216), np.float32) * np.float32(rng.uniform(0.7, 1.03))
-    age = np.array((4, 7, 14), np.float32) * np.float32(rng.uniform(0.2, 1.5))
-    ground = sheet - cloud(shape, int(rng.integers(2, 9)), rng)[..., None] * age
-    ground += roughness((*shape, 1), rng) * np.float32(rng.uniform(0.5, 4))
-    if rng.random() < 0.4:
-        spots = np.clip(cloud(shape, int(rng.integers(30, 90)), rng) - 2.2, 0, 1)
-        ground -= spots[..., None] * np.array((40, 60, 80), np.float32)
-    return ground
-
-
-def ground_of(shape: tuple[int, int], rng: Generator) -> Floats:
-    """What a margin is made of."""
-    return paper(shape, rng) if rng.random() < 0.2 else flat(shape, rng)
-
-
-def wall(shape: tuple[int, int], rng: Generator) -> Floats:
-    """What a frame hangs on (H, W, 3): plain, rough, laid in bricks or boards, or papered."""
-    kind = rng.choice(4, p=(0.5, 0.15, 0.2, 0.15))
-    if kind == 0:
-        return flat(shape, rng)
-    ground = np.broadcast_to(colour(rng), (*shape, 3)).astype(np.float32)
-    if kind == 1:  # plaster, concrete
-        for cells in (3, 12, 60):
-            ground += cloud(shape, cells, rng)[..., None] * np.float32(rng.uniform(1, 7))
-        return ground
-    factors = laid(shape, rng) if kind == 2 else papered(shape, rng)
-    ground *= factors[..., None]
-    return ground + roughness((*shape, 1), rng) * np.float32(rng.uniform(0.5, 4))
-
-
-def laid(shape: tuple[int, int], rng: Generator) -> Floats:
-    """Factors (H, W) of bricks, or of upright boards or stripes, with a seam or without."""
-    wide = max(4, int(max(shape) * rng.uniform(0.02, 0.12)))
-    is_brick = rng.random() < 0.5
-    high = max(3, int(wide * rng.uniform(0.25, 0.5))) if is_brick else shape[0]
-    y, x = np.ogrid[: shape[0], : shape[1]]
-    course = y // high
-    x = x + course % 2 * (wide // 2)
-    piece = x // wide
-    if not is_brick and rng.random() < 0.4:  # stripes: two tones in turn
-        return np.where(piece % 2, 1, rng.uniform(0.75, 1.25)).astype(np.float32) + 0 * y
-    tones = rng.normal(1, rng.uniform(0.02, 0.12), (course.max() + 1, piece.max() + 1))
-    seam = max(1, int(min(wide, high) * rng.uniform(0.04, 0.14)))
-    is_seam = (x % wide < seam) | ((y % high < seam) & is_brick)
-    factors = np.where(is_seam, rng.uniform(0.5, 1.4), tones[course, piece])
-    length = float(rng.uniform(2, 20))  # of the grain
-    noise = cv2.GaussianBlur(roughness(shape, rng), (0, 0), sigmaX=0.7, sigmaY=length)
-    return (factors * (1 + noise * rng.uniform(0.02, 0.15) * length**0.5)).astype(np.float32)
-
-
-def papered(shape: tuple[int, int], rng: Generator) -> Floats:
-    """Factors (H, W) of a figure that comes again and again, mirrored: wallpaper, damask."""
-    long = max(8, int(max(shape) * rng.uniform(0.04, 0.2)))
-    size = (long, max(8, int(long * rng.uniform(0.5, 1))))
-    figure = np.tanh(3 * cloud(size, int(rng.integers(3, 9)), rng)) * rng.uniform(0.04, 0.2)
-    figure = np.hstack([figure, figure[:, ::-1]])
-    y, x = np.ogrid[: shape[0], : shape[1]]
-    x = x + y // size[0] % 2 * (size[1] if rng.random() < 0.5 else 0)
-    return (1 + figure[y % size[0], x % (2 * size[1])]).astype(np.float32)
-
-
-# --- layers --------------------------------------------------------------------------------------
 
 
 def margin(inner: Labelled, rng: Generator) -> Labelled:
@@ -519,127 +414,3 @@ def shaped(painting: Pixels, rng: Generator) -> Labelled:
     share = mask[..., None] / np.float32(255)
     ground[inside] += share * (painting - ground[inside])
     return Labelled(clipped(ground), (le, t, le + mask.shape[1], t + mask.shape[0]))
-
-
-# --- what looks like a frame and is the painting's own -------------------------------------------
-
-
-def bordered(painting: Pixels, rng: Generator) -> Labelled:
-    """A painting with a border that the painter gave it: uneven, in paint, part of the picture."""
-    height, width = painting.shape[:2]
-    wide = max(height, width) * rng.uniform(0.02, 0.12)
-    y, x = np.ogrid[:height, :width]
-    distance = np.minimum(np.minimum(y, height - 1 - y), np.minimum(x, width - 1 - x))
-    waver = cloud((height, width), int(rng.integers(4, 20)), rng) * wide * rng.uniform(0.05, 0.35)
-    tone = painting.reshape(-1, 3)[rng.integers(0, height * width)].astype(np.float32)
-    tone = tone + rng.normal(0, 12, 3).astype(np.float32)
-    strokes = cloud((height, width), int(rng.integers(20, 150)), rng)[..., None]
-    paint = tone + strokes * rng.uniform(2, 12)
-    share = np.clip((wide + waver - distance) / rng.uniform(0.8, 4), 0, 1)[..., None]
-    return whole(clipped((painting + share * (paint - painting)).astype(np.float32)))
-
-
-def barred(rng: Generator, longest: int = 400) -> Labelled:
-    """Flat fields between bars that reach the edges, the outer fields often of one pale colour."""
-    height, width = (int(longest * n) for n in rng.uniform(0.6, 1, 2))
-    pale = np.clip(rng.uniform(170, 252) + rng.normal(0, 6, 3), 0, 255).astype(np.float32)
-    pixels = np.broadcast_to(pale, (height, width, 3)).copy()
-    rows = np.sort(rng.uniform(0.03, 0.97, rng.integers(1, 6)) * height).astype(int)
-    columns = np.sort(rng.uniform(0.03, 0.97, rng.integers(1, 6)) * width).astype(int)
-    y, x = (0, *rows, height), (0, *columns, width)
-    for _ in range(rng.integers(0, 7)):
-        i, j = rng.integers(0, len(y) - 1), rng.integers(0, len(x) - 1)
-        pixels[y[i] : y[i + 1], x[j] : x[j + 1]] = colour(rng)
-    black = rng.uniform(5, 60)
-    for place in rows:
-        stop = width if rng.random() < 0.8 else columns[rng.integers(len(columns))]
-        pixels[max(place - int(rng.integers(1, 9)), 0) : place, :stop] = black
-    for place in columns:
-        stop = height if rng.random() < 0.8 else rows[rng.integers(len(rows))]
-        pixels[:stop, max(place - int(rng.integers(1, 9)), 0) : place] = black
-    pixels += roughness((height, width, 1), rng) * np.float32(rng.uniform(0.5, 5))
-    pixels += cloud((height, width), int(rng.integers(3, 40)), rng)[..., None] * rng.uniform(0, 5)
-    return whole(clipped(pixels))
-
-
-def ground_and_figures(rng: Generator, longest: int = 400) -> Labelled:
-    """A plain painted ground with a few flat figures on it, one of them often large and level."""
-    height, width = (int(longest * n) for n in rng.uniform(0.65, 1, 2))
-    pixels = painted_ground((height, width), colour(rng), rng)
-    count = int(rng.integers(1, 9))
-    for number in range(count):
-        is_large = number == 0 and rng.random() < 0.7
-        share = rng.uniform(0.35, 0.85, 2) if is_large else rng.uniform(0.03, 0.4, 2)
-        centre = rng.normal(0.5, 0.04 if is_large else 0.25, 2).clip(0.1, 0.9)
-        size = (float(share[0] * width), float(share[1] * height))
-        angle = float(rng.normal(0, 0.7)) if is_large else float(rng.uniform(0, 180))
-        place = (float(centre[0] * width), float(centre[1] * height))
-        mask = np.zeros((height, width), np.uint8)
-        if rng.random() < 0.8:
-            quad = cv2.boxPoints((place, size, angle)) + rng.normal(0, 1.5, (4, 2))
-            cv2.fillPoly(mask, [quad.astype(np.int32)], 255, cv2.LINE_AA)
-        else:
-            cv2.ellipse(mask, (place, size, angle), 255, -1, cv2.LINE_AA)
-        figure = painted_ground((height, width), colour(rng), rng)
-        pixels += (mask[..., None] / np.float32(255)) * (figure - pixels)
-    return whole(clipped(pixels))
-
-
-def fields(rng: Generator, longest: int = 400) -> Labelled:
-    """Fields of colour on a ground, soft or sharp: stacked, or each inside the last."""
-    height, width = (int(longest * n) for n in rng.uniform(0.65, 1, 2))
-    tone = colour(rng) if rng.random() < 0.5 else rng.uniform(15, 235, 3)
-    pixels = painted_ground((height, width), tone, rng)
-    y, x = np.ogrid[:height, :width]
-    count = int(rng.integers(1, 5))
-    margins = (
-        rng.uniform(0.02, 0.2, 4) if rng.random() < 0.5 else np.full(4, rng.uniform(0.03, 0.2))
-    )
-    is_stack = rng.random() < 0.5
-    waver = cloud((height, width), int(rng.integers(4, 40)), rng) * rng.uniform(0, 5)
-    soft = rng.uniform(0.5, 8)
-    cuts = np.sort(np.append(rng.uniform(margins[0], 1 - margins[1], count - 1), (0, 1)))
-    for number in range(count):
-        top, bottom, left, right = margins * (
-            1 if is_stack else min(number + 1, 0.4 / margins.max())
-        )
-        if is_stack:
-            top, bottom = max(top, cuts[number] + 0.01), max(bottom, 1.01 - cuts[number + 1])
-        down = np.minimum(y - top * height, (1 - bottom) * height - y)
-        across = np.minimum(x - left * width, (1 - right) * width - x)
-        share = np.clip((np.minimum(down, across) + waver) / soft, 0, 1)[..., None]
-        near = np.clip(tone + rng.normal(0, 60, 3), 0, 255)
-        field = painted_ground((height, width), near.astype(np.float32), rng)
-        pixels += share.astype(np.float32) * (field - pixels)
-    return whole(clipped(pixels))
-
-
-def inset(painting: Pixels, rng: Generator, longest: int = 400) -> Labelled:
-    """A painting that holds a painting: a field full of things, and a few more on the ground."""
-    height, width = (int(longest * n) for n in rng.uniform(0.65, 1, 2))
-    pixels = painted_ground((height, width), colour(rng), rng)
-    share = rng.uniform(0.5, 0.9, 2)
-    y, x = (
-        int(rng.uniform(0.2, 0.8) * (1 - s) * n) for s, n in zip(share, pixels.shape, strict=False)
-    )
-    size = (int(share[1] * width), int(share[0] * height))
-    pixels[y : y + size[1], x : x + size[0]] = cv2.resize(painting, size)
-    for _ in range(rng.integers(3, 14)):  # things on the ground, some across the field's edge
-        start = rng.uniform(0, 1, 2) * (width, height)
-        stop = start + rng.normal(0, 0.12 * longest, 2)
-        tone = tuple(float(c) for c in colour(rng))
-        places = [tuple(int(n) for n in place) for place in (start, stop)]
-        if rng.random() < 0.5:
-            cv2.line(pixels, *places, tone, int(rng.integers(1, 7)), cv2.LINE_AA)
-        else:
-            cv2.rectangle(pixels, *places, tone, -1)
-    pixels += cloud((height, width), int(rng.integers(3, 40)), rng)[..., None] * rng.uniform(0, 4)
-    return whole(clipped(pixels))
-
-
-def painted_ground(shape: tuple[int, int], tone: Floats, rng: Generator) -> Floats:
-    """A colour (H, W, 3) put on by hand: clouds of it, the strokes, the cloth below."""
-    strokes = cloud(shape, int(rng.integers(20, 150)), rng) * rng.uniform(0.5, 6)
-    strokes += cloud(shape, int(rng.integers(2, 9)), rng) * rng.uniform(0, 6)
-    strokes += roughness(shape, rng) * np.float32(rng.uniform(0.5, 4))
-    return np.asarray(tone + strokes[..., None], np.float32)

@@ -7,17 +7,12 @@ in them, and real photographs cropped, turned and recoloured. All randomness is 
 import cv2
 import numpy as np
 from numpy.random import Generator
+from unframe_grounds import colour
 from unframe_layers import (
     Edges,
     Labelled,
     Pixels,
-    barred,
-    bordered,
     clipped,
-    colour,
-    fields,
-    ground_and_figures,
-    inset,
     margin,
     moulding,
     room,
@@ -27,6 +22,7 @@ from unframe_layers import (
     strips,
     whole,
 )
+from unframe_lookalikes import barred, bordered, fields, ground_and_figures, inset
 
 WORKING = 352  # long side of the paintings that are framed, pixels
 
