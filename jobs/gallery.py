@@ -100,7 +100,7 @@ def gallery(
     def merge(records: list[Row]) -> Iterator[tuple[str, bytes]]:
         shown = [row["id"] for row in records if row["id"] in on_sheet]
         yield "contact-sheet.png", _sheet(job, shown)
-        yield from _page(job, finish, title, records)
+        yield from _page(job, finish, drawn, title, records)
 
     for name in (drawn.get("paintings"), _training(drawn)):
         if name and not complete_stage(job.store, name):
@@ -122,14 +122,14 @@ def _training(drawn: Mapping[str, Any]) -> str:
 
 
 def _page(
-    job: Job, finish: StageRun, title: str, records: list[Row]
+    job: Job, finish: StageRun, drawn: Mapping[str, Any], title: str, records: list[Row]
 ) -> Iterator[tuple[str, bytes]]:
     """The page and the pictures that belong to it as a whole."""
     from machineray.collect.credits import credit_words
     from machineray.gallery.page import Colophon, gallery_page
     from machineray.markup import counted
 
-    finished, drawn = finish.plan(), drawn_by(finish)
+    finished = finish.plan()
     upscale = finished.arguments["upscale"] if finished else "4"
     learned = complete_stage(job.store, drawn.get("paintings"))
     paintings = learned.catalog() if learned else []

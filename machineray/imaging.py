@@ -6,7 +6,7 @@ upright, 8-bit RGB in sRGB. It is safe in threads: nothing global is switched fo
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -202,11 +202,9 @@ def to_array(image: Image.Image) -> NDArray[np.uint8]:
     and with twice the memory beside it.
     """
     image = _as_rgb(image)
-    width, height = image.size
-    array = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, STRIP_ROWS):
-        bottom = min(height, top + STRIP_ROWS)
-        array[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+    array = np.empty((image.height, image.width, 3), np.uint8)
+    for top, strip in _strips(image):
+        array[top : top + strip.height] = np.asarray(strip)
     return array
 
 
@@ -287,6 +285,12 @@ def _orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) else 1
 
 
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """(first row, piece of STRIP_ROWS rows or the rest) from the top down."""
+    for top in range(0, image.height, STRIP_ROWS):
+        yield top, image.crop((0, top, image.width, min(image.height, top + STRIP_ROWS)))
+
+
 def _srgb(image: Image.Image, fewer: int) -> Image.Image:
     """Any mode -> RGB in sRGB, transparency over white; `fewer` x `fewer` pixels become their mean.
 
@@ -299,8 +303,7 @@ def _srgb(image: Image.Image, fewer: int) -> Image.Image:
         return image
     width, height = (-(-side // fewer) for side in image.size)
     picture = Image.new("RGB", (width, height))
-    for top in range(0, image.height, STRIP_ROWS):
-        strip = image.crop((0, top, image.width, min(image.height, top + STRIP_ROWS)))
+    for top, strip in _strips(image):
         strip = convert(strip) if convert else strip
         picture.paste(strip.reduce(fewer) if fewer > 1 else strip, (0, top // fewer))
     return picture
@@ -339,11 +342,9 @@ def _white_of(image: Image.Image) -> float:
     """The brightest value that such grey may have: by its mode, and by what is in the picture."""
     if image.mode.startswith("I;16"):
         return 65535.0
-    tops = range(0, image.height, STRIP_ROWS)
-    strips = (
-        image.crop((0, top, image.width, min(image.height, top + STRIP_ROWS))) for top in tops
+    most = max(
+        float(np.nan_to_num(np.asarray(strip, np.float32)).max()) for _, strip in _strips(image)
     )
-    most = max(float(np.nan_to_num(np.asarray(strip, np.float32)).max()) for strip in strips)
     if image.mode == "F":  # light in 0..1, or in 0..255 when anything is above 1
         return 1.0 if most <= 1 else 255.0
     return 65535.0 if most <= 65535 else float(2**31 - 1)
